@@ -1,0 +1,5 @@
+//! pinhole: a reverse tunnel for NAT traversal that fits in a router.
+#![deny(unsafe_code)]
+
+pub mod limits;
+pub mod proto;

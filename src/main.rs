@@ -1,0 +1,3 @@
+//! The `pinhole` program: arguments → config → runtime → run.
+
+fn main() {}
