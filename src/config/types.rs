@@ -1,0 +1,212 @@
+//! The checked configuration: what the rest of the program reads.
+//!
+//! Every default is filled in, every inherited value resolved and every address parsed, so that nothing above this module
+//! looks at TOML or asks "and if it is absent?". All of it compares and clones, which is what a reload diff needs.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::HostPort;
+
+/// Which end of the tunnel this process is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Listens for clients and for visitors.
+    Server,
+    /// Sits beside the local services and dials the server.
+    Client,
+}
+
+impl Role {
+    /// Both, in the order in which they are reported.
+    pub const ALL: [Role; 2] = [Role::Server, Role::Client];
+
+    /// The block of the file that belongs to this role: `server` or `client`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Role::Server => "server",
+            Role::Client => "client",
+        }
+    }
+
+    /// The command-line flag that chooses this role.
+    pub fn flag(self) -> &'static str {
+        match self {
+            Role::Server => "-s",
+            Role::Client => "-c",
+        }
+    }
+}
+
+/// A complete configuration for one role.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Config {
+    /// From the `[server]` block.
+    Server(Server),
+    /// From the `[client]` block.
+    Client(Client),
+}
+
+impl Config {
+    /// The role this configuration is for.
+    pub fn role(&self) -> Role {
+        match self {
+            Config::Server(_) => Role::Server,
+            Config::Client(_) => Role::Client,
+        }
+    }
+
+    /// How many services it names.
+    pub fn service_count(&self) -> usize {
+        match self {
+            Config::Server(server) => server.services.len(),
+            Config::Client(client) => client.services.len(),
+        }
+    }
+}
+
+/// `[server]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Server {
+    /// Where clients connect.
+    pub bind_addr: HostPort,
+    /// How often a client is sent something; `None` = no heartbeats.
+    pub heartbeat_interval: Option<Duration>,
+    /// How long a client may be silent; `None` = TCP alone decides.
+    pub heartbeat_timeout: Option<Duration>,
+    /// How links are carried.
+    pub transport: Transport,
+    /// In the order of the file.
+    pub services: Vec<ServerService>,
+    /// Path of the status socket; `None` = off.
+    pub control_socket: Option<PathBuf>,
+}
+
+/// `[server.services.NAME]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServerService {
+    /// 1 to 255 bytes, no control characters.
+    pub name: String,
+    /// What visitors speak.
+    pub kind: Kind,
+    /// Where visitors connect. Port 0 lets the system choose.
+    pub bind_addr: HostPort,
+    /// Its own or the default token; never empty.
+    pub token: Secret,
+    /// TCP_NODELAY of the visitors' sockets.
+    pub nodelay: bool,
+}
+
+/// `[client]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Client {
+    /// The server's address; a name is resolved at each attempt.
+    pub remote_addr: HostPort,
+    /// How long the server may be silent; `None` = TCP alone decides.
+    pub heartbeat_timeout: Option<Duration>,
+    /// The longest pause between two attempts to connect; may be zero.
+    pub retry_interval: Duration,
+    /// Try IPv6 addresses of the server first.
+    pub prefer_ipv6: bool,
+    /// How links are carried.
+    pub transport: Transport,
+    /// In the order of the file.
+    pub services: Vec<ClientService>,
+    /// Path of the status socket; `None` = off.
+    pub control_socket: Option<PathBuf>,
+}
+
+/// `[client.services.NAME]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClientService {
+    /// 1 to 255 bytes, no control characters; the server has a service of this name.
+    pub name: String,
+    /// What visitors speak.
+    pub kind: Kind,
+    /// The local service.
+    pub local_addr: HostPort,
+    /// Its own or the default token; never empty.
+    pub token: Secret,
+    /// TCP_NODELAY of the sockets to the local service.
+    pub nodelay: bool,
+    /// The pause before registering again after a refusal; may be zero.
+    pub retry_interval: Duration,
+    /// Try IPv6 addresses of the local service first.
+    pub prefer_ipv6: bool,
+}
+
+/// `[server.transport]` or `[client.transport]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Transport {
+    /// The chosen transport.
+    pub kind: TransportKind,
+    /// The TCP connection under it, whichever it is.
+    pub tcp: Tcp,
+}
+
+/// The transports of this build.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransportKind {
+    /// Plain TCP.
+    Tcp,
+}
+
+/// `[*.transport.tcp]`: options of a link's socket.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tcp {
+    /// TCP_NODELAY.
+    pub nodelay: bool,
+    /// Silence after which the system probes the peer; `None` = no probes.
+    pub keepalive_secs: Option<Duration>,
+    /// Pause between two probes; `None` = the system's own.
+    pub keepalive_interval: Option<Duration>,
+}
+
+/// What a service carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A byte stream.
+    Tcp,
+    /// Datagrams.
+    Udp,
+}
+
+impl Kind {
+    /// As the file spells it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Tcp => "tcp",
+            Kind::Udp => "udp",
+        }
+    }
+}
+
+/// Bytes that are never printed: a token, a password, a private key.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Vec<u8>);
+
+impl Secret {
+    /// The bytes themselves, for the one place that uses them.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl From<&str> for Secret {
+    fn from(text: &str) -> Self {
+        Secret(text.as_bytes().to_vec())
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MASKED")
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
