@@ -1,0 +1,44 @@
+//! Real programs beside the tunnel, and tests that are skipped, loudly, where one is missing.
+
+use std::env;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+pub use super::sys::is_root;
+
+/// Where a program is, or why it is not there.
+///
+/// A missing one writes a line that `scripts/test` counts; with `PINHOLE_NO_SKIP` set, as in CI, it fails the test.
+pub fn find(name: &str, package: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let administration = ["/usr/sbin", "/sbin"].map(PathBuf::from);
+    let found = env::split_paths(&path).chain(administration).map(|dir| dir.join(name)).find(|path| path.is_file());
+    if found.is_none() {
+        skip(&format!("{name} is missing: apt-get install {package}"));
+    }
+    found
+}
+
+/// Says that the rest of a test is skipped, past the capture of passing tests.
+pub fn skip(reason: &str) {
+    assert!(env::var_os("PINHOLE_NO_SKIP").is_none(), "nothing may be skipped here, but {reason}");
+    let test = std::thread::current();
+    let _ = writeln!(io::stderr(), "\nSKIP {}: {reason}", test.name().unwrap_or("a test"));
+}
+
+/// Runs `program` to its end and returns its stdout; panics with what it wrote unless it succeeds.
+#[track_caller]
+pub fn run(program: &Path, arguments: &[&str]) -> String {
+    let output = output(Command::new(program).args(arguments));
+    let words = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program:?} {arguments:?}: {}\n{words}\n{errors}", output.status);
+    words
+}
+
+/// Runs `command` to its end, whatever that is.
+#[track_caller]
+pub fn output(command: &mut Command) -> Output {
+    command.output().unwrap_or_else(|error| panic!("{command:?} does not start: {error}"))
+}

@@ -1,0 +1,56 @@
+//! The system calls that std does not offer: signals by process id, and the limit of open files.
+
+use std::io;
+
+/// A signal that tests send.
+#[derive(Clone, Copy, Debug)]
+pub enum Signal {
+    /// SIGTERM
+    Terminate,
+    /// SIGINT, which is Ctrl-C
+    Interrupt,
+    /// SIGKILL
+    Kill,
+    /// SIGSTOP: the process freezes, its sockets stay open
+    Stop,
+    /// SIGCONT
+    Continue,
+}
+
+impl Signal {
+    fn number(self) -> libc::c_int {
+        match self {
+            Signal::Terminate => libc::SIGTERM,
+            Signal::Interrupt => libc::SIGINT,
+            Signal::Kill => libc::SIGKILL,
+            Signal::Stop => libc::SIGSTOP,
+            Signal::Continue => libc::SIGCONT,
+        }
+    }
+}
+
+/// Sends `signal` to the process `pid`, a child that was not waited for yet.
+pub fn send_signal(pid: u32, signal: Signal) {
+    // SAFETY: kill takes two integers and touches no memory of ours.
+    let result = unsafe { libc::kill(pid as libc::pid_t, signal.number()) };
+    assert_eq!(result, 0, "{signal:?} to {pid}: {}", io::Error::last_os_error());
+}
+
+/// Lets this process and the ones it starts open at least `count` files.
+pub fn raise_descriptor_limit(count: libc::rlim_t) {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: getrlimit fills the structure that it is given.
+    let result = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) };
+    assert_eq!(result, 0, "getrlimit: {}", io::Error::last_os_error());
+    assert!(limit.rlim_max >= count, "this test needs {count} descriptors: `ulimit -Hn` is lower");
+    limit.rlim_cur = limit.rlim_max;
+    // SAFETY: setrlimit reads the structure that it is given.
+    let result = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) };
+    assert_eq!(result, 0, "setrlimit: {}", io::Error::last_os_error());
+}
+
+/// Whether this process runs as root.
+pub fn is_root() -> bool {
+    // SAFETY: geteuid takes nothing and cannot fail.
+    unsafe { libc::geteuid() == 0 }
+}
