@@ -3,60 +3,172 @@
 //! Only the shape is checked here. Names are resolved where they are used, again at each attempt.
 
 use std::fmt;
-use std::net::{Ipv4Addr, Ipv6Addr};
-
-/// The longest name DNS can carry, in bytes (RFC 1035 §2.3.4, without the trailing dot's octet).
-const MAX_HOST: usize = 253;
+use std::net::Ipv6Addr;
 
 /// An address to listen at or to dial.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostPort {
     /// A literal (IPv6 without its brackets) or a name; never empty.
     pub host: String,
-    /// 0 only where listening.
+    /// 0 only where listening: the system chooses.
     pub port: u16,
 }
 
 impl HostPort {
-    /// Parses `host:port`. The error completes the sentence "`text` …".
+    /// Parses `host:port`. The error completes a sentence that starts with `text`.
     pub fn parse(text: &str) -> Result<HostPort, String> {
         let (host, port) = split(text)?;
         let host = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-            Some(literal) => ipv6(literal)?,
-            None => name(host)?,
+            Some(literal) => check_ipv6(literal)?,
+            None => check_name(host, port)?,
         };
-        let port = port.parse().map_err(|_| format!("has the port `{port}`; a port is a number from 0 to 65535"))?;
-        Ok(HostPort { host: host.to_owned(), port })
+        Ok(HostPort {
+            host: host.to_owned(),
+            port: parse_port(port)?,
+        })
     }
 }
 
 impl fmt::Display for HostPort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.host.contains(':') {
-            true => write!(f, "[{}]:{}", self.host, self.port),
-            false => write!(f, "{}:{}", self.host, self.port),
-        }
+        let (open, close) = if self.host.contains(':') { ("[", "]") } else { ("", "") };
+        write!(f, "{open}{}{close}:{}", self.host, self.port)
     }
 }
 
 fn split(text: &str) -> Result<(&str, &str), String> {
-    if text.parse::<Ipv6Addr>().is_ok() {
-        return Err(format!("is an IPv6 address without a port; write it in brackets and add the port, for example `[{text}]:2333`"));
+    if text.contains('/') {
+        return Err("is not host:port; write it without a scheme or path, for example `example.com:2333`".to_owned());
+    }
+    if is_ipv6(text) {
+        return Err(no_brackets(text));
+    }
+    if !text.is_empty() && is_number(text) {
+        return Err(format!("has no host; add the host, for example `0.0.0.0:{text}`"));
     }
     match text.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => Ok((host, port)),
-        _ => Err(format!("has no port; add the port, for example `{}:2333`", if text.is_empty() { "0.0.0.0" } else { text })),
+        Some((_, port)) if port.ends_with(']') => Err(no_port(text)),
+        Some((host, "")) => Err(no_port(host)),
+        Some(parts) => Ok(parts),
+        None => Err(no_port(text)),
     }
 }
 
-fn ipv6(literal: &str) -> Result<&str, String> {
+/// `::1:80` is an address as it stands, but the last group is more likely meant as the port.
+fn no_brackets(text: &str) -> String {
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if is_ipv6(host) && is_number(port) => (host, port),
+        _ => (text, "2333"),
+    };
+    format!("is an IPv6 address without brackets; write `[{host}]:{port}`")
+}
+
+fn no_port(host: &str) -> String {
+    let host = if host.is_empty() { "0.0.0.0" } else { host };
+    format!("has no port; add the port, for example `{host}:2333`")
+}
+
+fn parse_port(port: &str) -> Result<u16, String> {
+    let number = if is_number(port) { port.parse().ok() } else { None };
+    number.ok_or_else(|| "has a port that is not a number from 0 to 65535".to_owned())
+}
+
+fn check_ipv6(literal: &str) -> Result<&str, String> {
     let address = literal.split_once('%').map_or(literal, |(address, _zone)| address);
-    match address.parse::<Ipv6Addr>() {
-        Ok(_) => Ok(literal),
-        Err(_) => Err("has something in brackets that is not an IPv6 address".to_owned()),
+    if is_ipv6(address) {
+        Ok(literal)
+    } else {
+        Err("has brackets around something that is not an IPv6 address".to_owned())
     }
 }
 
-fn name(host: &str) -> Result<&str, String> {
-    Ok(host)
+fn check_name<'a>(host: &'a str, port: &str) -> Result<&'a str, String> {
+    let wrong = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '@' | '?' | '[' | ']' | ',');
+    if host.is_empty() {
+        Err(format!(
+            "has no host; write `0.0.0.0:{port}` or `[::]:{port}` for every address of this machine"
+        ))
+    } else if host.contains(':') {
+        Err(format!("has an IPv6 address without brackets; write `[{host}]:{port}`"))
+    } else if host.contains(wrong) {
+        Err("has a character that no host name contains".to_owned())
+    } else if is_overflowing_ipv4(host) {
+        Err("is not an IPv4 address: each of the four numbers is at most 255".to_owned())
+    } else {
+        Ok(host)
+    }
+}
+
+fn is_ipv6(text: &str) -> bool {
+    text.parse::<Ipv6Addr>().is_ok()
+}
+
+/// `u16::from_str` would take a sign, too.
+fn is_number(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_digit())
+}
+
+fn is_overflowing_ipv4(host: &str) -> bool {
+    let small = |part: &str| part.parse::<u8>().is_ok();
+    host.split('.').count() == 4 && host.split('.').all(is_number) && !host.split('.').all(small)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_rathole_takes_is_taken_and_printed_back() {
+        for text in [
+            "0.0.0.0:2333",
+            "localhost:80",
+            "[::]:2333",
+            "[fe80::1%eth0]:1",
+            "my_box.example.:65535",
+            "127.1:0",
+        ] {
+            assert_eq!(
+                HostPort::parse(text).map(|address| address.to_string()),
+                Ok(text.to_owned())
+            );
+        }
+    }
+
+    #[test]
+    fn brackets_are_not_part_of_the_host() {
+        assert_eq!(
+            HostPort::parse("[::1]:80"),
+            Ok(HostPort {
+                host: "::1".to_owned(),
+                port: 80
+            })
+        );
+    }
+
+    #[test]
+    fn the_error_says_what_would_be_right() {
+        for (text, hint) in [
+            ("x", "for example `x:2333`"),
+            ("x:", "for example `x:2333`"),
+            ("[::1]", "for example `[::1]:2333`"),
+            ("", "for example `0.0.0.0:2333`"),
+            ("2333", "for example `0.0.0.0:2333`"),
+            (":2333", "`[::]:2333`"),
+            ("::1", "write `[::1]:2333`"),
+            ("::", "write `[::]:2333`"),
+            ("fe80::1%eth0:80", "write `[fe80::1%eth0]:80`"),
+            ("2001:db8::zz:80", "write `[2001:db8::zz]:80`"),
+            ("[::g]:80", "not an IPv6 address"),
+            ("x:65536", "0 to 65535"),
+            ("x:+1", "0 to 65535"),
+            ("x:http", "0 to 65535"),
+            ("http://x", "without a scheme"),
+            ("::1:80", "write `[::1]:80`"),
+            ("a b:80", "character"),
+            ("10.0.0.256:80", "at most 255"),
+        ] {
+            let error = HostPort::parse(text).unwrap_err();
+            assert!(error.contains(hint), "{text}: {error}");
+        }
+    }
 }

@@ -1,30 +1,187 @@
 //! The configuration: TOML text in, a checked [`Config`] or all of its [`Errors`] out.
+//!
+//! ```text
+//! source   reads the file, says where in it something stands
+//! keys     one row per key: the only place that knows them
+//! check    walks the file beside the rows: spelling, types, values, what is missing   (suggest: "did you mean …?")
+//! build    a checked table becomes the types; rules that concern several keys
+//! errors   what was wrong, in the file's order
+//! types    what the rest of the program reads                                         (addr: host:port)
+//! help     the rows, for a terminal and for the README
+//! ```
+//!
+//! The file is rathole's, key by key, with a few keys of our own. A file may carry both roles and all transports: only
+//! what is used must be complete, the rest must be spelt right.
+
+#[cfg(feature = "key-docs")]
+macro_rules! doc {
+    ($text:literal) => {
+        $text
+    };
+}
+#[cfg(not(feature = "key-docs"))]
+macro_rules! doc {
+    ($text:literal) => {
+        ""
+    };
+}
 
 mod addr;
+mod build;
+mod check;
+mod errors;
+mod help;
+mod keys;
+mod source;
+mod suggest;
 mod types;
 
-use std::fmt;
 use std::path::Path;
 
+use toml::de::DeTable;
+
 pub use addr::HostPort;
-pub use types::{Client, ClientService, Config, Kind, Role, Secret, Server, ServerService, Tcp, Transport, TransportKind};
+pub use errors::Errors;
+pub use help::{help, readme_reference};
+pub use types::{
+    Client, ClientService, Config, Kind, Role, Secret, Server, ServerService, Tcp, Transport, TransportKind,
+};
 
-/// Everything that is wrong with a file, in its order.
-#[derive(Debug)]
-pub struct Errors(String);
+use errors::Faults;
+use source::Source;
 
-impl fmt::Display for Errors {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+/// What kind of thing a build has or lacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// An end of the tunnel.
+    Role,
+    /// A way to carry a link.
+    Transport,
+    /// A type of service.
+    Service,
+    /// Anything else.
+    Feature,
+}
+
+impl Group {
+    /// As a sentence calls one of them.
+    pub fn name(self) -> &'static str {
+        match self {
+            Group::Role => "role",
+            Group::Transport => "transport",
+            Group::Service => "service type",
+            Group::Feature => "feature",
+        }
     }
 }
 
-/// Reads and checks the file at `path` for one role; `None` means the only block it has.
+/// Everything that this build has, in the words of the file.
+pub fn capabilities() -> &'static [(Group, &'static str)] {
+    &[
+        #[cfg(any(feature = "server", not(feature = "client")))]
+        (Group::Role, "server"),
+        #[cfg(any(feature = "client", not(feature = "server")))]
+        (Group::Role, "client"),
+        (Group::Transport, "tcp"),
+        (Group::Service, "tcp"),
+        #[cfg(feature = "status")]
+        (Group::Feature, "status"),
+        #[cfg(feature = "key-docs")]
+        (Group::Feature, "key-docs"),
+    ]
+}
+
+/// Reads and checks the file at `path` for one role; `None` means the only one it has a block for.
 pub fn load(path: &Path, role: Option<Role>) -> Result<Config, Errors> {
-    parse("", &path.to_string_lossy(), role)
+    parse(&source::read(path)?, &path.to_string_lossy(), role)
 }
 
 /// Checks `text` for one role, as [`load`] does; `file_name` is what errors call it.
-pub fn parse(_text: &str, file_name: &str, _role: Option<Role>) -> Result<Config, Errors> {
-    Err(Errors(format!("{file_name}: not yet")))
+pub fn parse(text: &str, file_name: &str, role: Option<Role>) -> Result<Config, Errors> {
+    let mut configs = evaluate(Source { file: file_name, text }, |has| choose(role, has))?;
+    configs
+        .pop()
+        .ok_or_else(|| Errors::one(file_name, "has no block for this role"))
+}
+
+/// Reads and checks the file at `path` for `role`; `None` means every role that it has a block for and that is in this
+/// build.
+pub fn check(path: &Path, role: Option<Role>) -> Result<Vec<Config>, Errors> {
+    let (text, file) = (source::read(path)?, path.to_string_lossy());
+    evaluate(
+        Source {
+            file: &file,
+            text: &text,
+        },
+        |has| match role {
+            Some(_) => choose(role, has).map(Vec::from),
+            None => every(has),
+        },
+    )
+}
+
+/// `roles` says for which of the blocks the file has it is to be checked.
+fn evaluate(
+    source: Source<'_>,
+    roles: impl FnOnce(&dyn Fn(Role) -> bool) -> Result<Vec<Role>, String>,
+) -> Result<Vec<Config>, Errors> {
+    let (document, syntax) = DeTable::parse_recoverable(source.text);
+    let document = document.get_ref();
+    let mut faults = Faults::new(source);
+    let roles = roles(&|role| document.contains_key(role.name())).unwrap_or_else(|text| {
+        faults.unfit(text);
+        Vec::new()
+    });
+    check::check(document, &roles, &mut faults);
+    let configs = roles
+        .iter()
+        .filter_map(|role| build::build(document, *role, &mut faults))
+        .collect();
+    faults.syntax(&syntax);
+    faults.into_result().map(|()| configs)
+}
+
+fn choose(role: Option<Role>, has: &dyn Fn(Role) -> bool) -> Result<Vec<Role>, String> {
+    let role = match (role, has(Role::Server), has(Role::Client)) {
+        (Some(role), ..) if !has(role) => {
+            return Err(format!("has no [{}], which {} asks for", role.name(), role.flag()));
+        }
+        (Some(role), ..) => role,
+        (None, true, true) => return Err("has both [server] and [client]; say which to run with -s or -c".to_owned()),
+        (None, true, false) => Role::Server,
+        (None, false, true) => Role::Client,
+        (None, false, false) => return Err(NO_BLOCK.to_owned()),
+    };
+    require(Group::Role, role.name()).map(|()| vec![role])
+}
+
+fn every(has: &dyn Fn(Role) -> bool) -> Result<Vec<Role>, String> {
+    let present: Vec<Role> = Role::ALL.into_iter().filter(|role| has(*role)).collect();
+    match present[..] {
+        [] => Err(NO_BLOCK.to_owned()),
+        [role] => require(Group::Role, role.name()).map(|()| present),
+        _ => Ok(present
+            .into_iter()
+            .filter(|role| require(Group::Role, role.name()).is_ok())
+            .collect()),
+    }
+}
+
+const NO_BLOCK: &str = "has neither [server] nor [client]";
+
+/// Whether this build has `name`; if not, in a sentence what it has instead.
+fn require(group: Group, name: &str) -> Result<(), String> {
+    let has: Vec<&str> = capabilities()
+        .iter()
+        .filter(|(of, _)| *of == group)
+        .map(|(_, name)| *name)
+        .collect();
+    if has.contains(&name) {
+        return Ok(());
+    }
+    Err(format!(
+        "{} `{name}` is not in this build, which has: {}",
+        group.name(),
+        has.join(", ")
+    ))
 }

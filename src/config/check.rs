@@ -1,0 +1,240 @@
+//! Walks the parsed file beside the rows of [`keys`](super::keys).
+//!
+//! Everywhere: spelling, TOML types, words of a choice. In what is *used* (the blocks of the chosen roles, without the
+//! tables of other transports), also that values are in range, that this build has what they need, and that nothing
+//! required is missing.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::errors::Faults;
+use super::keys::{self, Form, Row};
+use super::source::shown;
+use super::suggest::suggest;
+use super::{HostPort, Role, require};
+use crate::limits::{MAX_NAME, MAX_SERVICES};
+
+/// Checks the whole file as one that `roles` will use.
+pub(super) fn check<'a>(document: &'a DeTable<'a>, roles: &[Role], faults: &mut Faults<'_>) {
+    Checker {
+        roles,
+        faults,
+        path: Vec::new(),
+    }
+    .table(document, 0, true);
+}
+
+/// The seconds, unless the value is not a number of them.
+pub(super) fn seconds(value: &DeValue<'_>, max: u64) -> Option<u64> {
+    let integer = value.as_integer()?;
+    u64::from_str_radix(integer.as_str(), integer.radix())
+        .ok()
+        .filter(|seconds| *seconds <= max)
+}
+
+struct Checker<'a, 'f, 's> {
+    roles: &'f [Role],
+    faults: &'f mut Faults<'s>,
+    path: Vec<&'a str>,
+}
+
+impl<'a> Checker<'a, '_, '_> {
+    /// `at` is where the table's own key stands.
+    fn table(&mut self, table: &'a DeTable<'a>, at: usize, is_used: bool) {
+        let mut misspelt = BTreeSet::new();
+        for (key, value) in table {
+            let is_used = is_used && self.is_used(table, key.get_ref());
+            self.path.push(key.get_ref());
+            match keys::find(&self.path) {
+                Some(row) => self.entry(row, key.span().start, value, is_used),
+                None => misspelt.extend(self.unknown(key.span().start)),
+            }
+            self.path.pop();
+        }
+        if is_used {
+            self.missing(table, at, &misspelt);
+        }
+    }
+
+    /// One file may carry both roles and all transports.
+    fn is_used(&self, table: &DeTable<'_>, key: &str) -> bool {
+        match self.path[..] {
+            [] => self.roles.iter().any(|role| role.name() == key),
+            [_, "transport"] if table.get(key).is_some_and(|value| value.get_ref().is_table()) => {
+                key == "tcp" || table.get("type").and_then(|word| word.get_ref().as_str()) == Some(key)
+            }
+            _ => true,
+        }
+    }
+
+    fn unknown(&mut self, at: usize) -> Option<&'static str> {
+        let (key, table) = self.path.split_last()?;
+        let suggestion = suggest(table, key);
+        self.faults.wrong(at, &keys::display(&self.path), &suggestion.text);
+        suggestion.meant
+    }
+
+    /// A key that was only misspelt is not reported a second time.
+    fn missing(&mut self, table: &DeTable<'_>, at: usize, misspelt: &BTreeSet<&str>) {
+        let is_absent =
+            |row: &&Row| row.is_required() && !table.contains_key(row.name()) && !misspelt.contains(row.name());
+        for row in keys::inside(&self.path).filter(is_absent) {
+            let key = format!("{}.{}", keys::display(&self.path), row.name());
+            self.faults
+                .missing(at, &key, &format!("is missing; expected {}", row.form.expected()));
+        }
+    }
+
+    fn entry(&mut self, row: &Row, at: usize, value: &'a Spanned<DeValue<'a>>, is_used: bool) {
+        match value.get_ref() {
+            DeValue::Table(table) if row.form.is_table() => {
+                if is_used && matches!(row.form, Form::Services) {
+                    self.names(table, at);
+                }
+                self.table(table, at, is_used);
+            }
+            value_ if !row.form.takes(value_) => self.wrong_type(row, at, value),
+            value_ => {
+                let result = if is_used {
+                    row.usable(value_)
+                } else {
+                    row.form.word(value_)
+                };
+                if let Err(text) = result {
+                    self.wrong(row, value.span(), &text);
+                }
+            }
+        }
+    }
+
+    fn names(&mut self, services: &DeTable<'_>, at: usize) {
+        if services.len() > usize::from(MAX_SERVICES) {
+            let text = format!("has {} services; one side can have {MAX_SERVICES}", services.len());
+            self.faults.wrong(at, &keys::display(&self.path), &text);
+        }
+        for name in services.keys() {
+            if let Err(text) = service_name(name.get_ref()) {
+                let key = format!("{}.\"{}\"", keys::display(&self.path), shown(name.get_ref()));
+                self.faults.wrong(name.span().start, &key, text);
+            }
+        }
+    }
+
+    /// A table has no value worth showing: it is pointed at by its key.
+    fn wrong_type(&mut self, row: &Row, at: usize, value: &Spanned<DeValue<'_>>) {
+        let found = value.get_ref();
+        let article = if matches!(found, DeValue::Integer(_) | DeValue::Array(_)) {
+            "an"
+        } else {
+            "a"
+        };
+        let text = format!("expected {}, found {article} {}", row.form.expected(), found.type_str());
+        match found {
+            DeValue::Table(_) | DeValue::Array(_) => self.faults.wrong(at, &keys::display(&self.path), &text),
+            _ if row.is_secret() => self.faults.wrong(value.span().start, &keys::display(&self.path), &text),
+            _ => {
+                let text = format!("{text}, {}", self.faults.source.value(value.span()));
+                self.faults.wrong(value.span().start, &keys::display(&self.path), &text);
+            }
+        }
+    }
+
+    fn wrong(&mut self, row: &Row, span: Range<usize>, text: &str) {
+        let value = if row.is_secret() {
+            "MASKED".to_owned()
+        } else {
+            self.faults.source.value(span.clone())
+        };
+        self.faults
+            .wrong(span.start, &keys::display(&self.path), &format!("{value} {text}"));
+    }
+}
+
+fn service_name(name: &str) -> Result<(), &'static str> {
+    if name.is_empty() {
+        Err("a service needs a name")
+    } else if name.len() > MAX_NAME {
+        Err("is too long; a service's name has at most 255 bytes")
+    } else if name.contains(char::is_control) {
+        Err("has a control character; a service's name is printable text")
+    } else {
+        Ok(())
+    }
+}
+
+impl Row {
+    /// Whether this build can use the value. The error completes a sentence that starts with it.
+    fn usable(&self, value: &DeValue<'_>) -> Result<(), String> {
+        if let Some((group, name)) = self.needs {
+            require(group, name).map_err(|text| format!("cannot be used: {text}"))?;
+        }
+        self.form.word(value)?;
+        self.form.value(value)
+    }
+}
+
+impl Form {
+    fn is_table(&self) -> bool {
+        matches!(self, Form::Table | Form::Services)
+    }
+
+    fn takes(&self, value: &DeValue<'_>) -> bool {
+        match self {
+            Form::Table | Form::Services => value.is_table(),
+            Form::Flag => value.is_bool(),
+            Form::Seconds(_) => value.is_integer(),
+            _ => value.is_str(),
+        }
+    }
+
+    /// What would be right, for a sentence with "expected".
+    fn expected(&self) -> String {
+        match self {
+            Form::Table => "a table".to_owned(),
+            Form::Services => "a table, which may be empty".to_owned(),
+            Form::Listen => "a string like \"0.0.0.0:2333\"".to_owned(),
+            Form::Dial => "a string like \"example.com:2333\"".to_owned(),
+            Form::Path => "a string like \"/etc/pinhole/file\"".to_owned(),
+            Form::Token | Form::Secret | Form::Text => "a string in quotes".to_owned(),
+            Form::Flag => "true or false".to_owned(),
+            Form::Seconds(max) => format!("a whole number of seconds, 0 to {max}"),
+            Form::Choice(_, words) => format!("one of \"{}\"", words.join("\", \"")),
+        }
+    }
+
+    fn word(&self, value: &DeValue<'_>) -> Result<(), String> {
+        match (self, value.as_str()) {
+            (Form::Choice(_, words), Some(word)) if !words.contains(&word) => {
+                Err(format!("is not known; expected {}", self.expected()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn value(&self, value: &DeValue<'_>) -> Result<(), String> {
+        let text = value.as_str().unwrap_or_default();
+        match self {
+            Form::Choice(group, _) => require(*group, text).map_err(|text| format!("cannot be used: {text}")),
+            Form::Listen => HostPort::parse(text).map(drop),
+            Form::Dial => dial(text),
+            Form::Token if text.is_empty() => {
+                Err("is empty: anyone could prove to know it; choose a long random one".to_owned())
+            }
+            Form::Path if text.is_empty() => Err("is empty; leave the key out instead".to_owned()),
+            Form::Seconds(max) if seconds(value, *max).is_none() => {
+                Err(format!("is out of range; expected {}", self.expected()))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn dial(text: &str) -> Result<(), String> {
+    match HostPort::parse(text)?.port {
+        0 => Err("has the port 0, where nothing can be reached; expected 1 to 65535".to_owned()),
+        _ => Ok(()),
+    }
+}

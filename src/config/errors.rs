@@ -1,0 +1,134 @@
+//! What is wrong with a file: collected while it is checked, then printed in the file's order, a line each.
+
+use std::fmt;
+
+use super::source::Source;
+
+/// Lines shown at most; who has more has the wrong file.
+const MAX_SHOWN: usize = 20;
+
+/// Everything that is wrong with a file, in its order, one line each. No line shows a secret.
+#[derive(Debug)]
+pub struct Errors(Vec<String>);
+
+impl Errors {
+    pub(super) fn one(place: &str, text: &str) -> Errors {
+        Errors(vec![format!("{place}: {text}")])
+    }
+}
+
+impl fmt::Display for Errors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("\n"))
+    }
+}
+
+impl std::error::Error for Errors {}
+
+/// One thing that is wrong.
+struct Fault {
+    at: Option<usize>,
+    text: String,
+    /// About something that is not there. When the file cannot be read to its end, it may be there after all.
+    is_absence: bool,
+}
+
+/// The faults found so far.
+pub(super) struct Faults<'a> {
+    pub(super) source: Source<'a>,
+    list: Vec<Fault>,
+}
+
+impl<'a> Faults<'a> {
+    pub(super) fn new(source: Source<'a>) -> Self {
+        Faults {
+            source,
+            list: Vec::new(),
+        }
+    }
+
+    /// `key` is wrong as it stands at `at`.
+    pub(super) fn wrong(&mut self, at: usize, key: &str, text: &str) {
+        self.push(Some(at), format!("{key}: {text}"), false);
+    }
+
+    /// `key` is missing from what stands at `at`.
+    pub(super) fn missing(&mut self, at: usize, key: &str, text: &str) {
+        self.push(Some(at), format!("{key}: {text}"), true);
+    }
+
+    /// The file as a whole is not what was asked for.
+    pub(super) fn unfit(&mut self, text: String) {
+        self.push(None, text, true);
+    }
+
+    /// Adds what the TOML parser found. A duplicate key leaves the rest meaningful; a broken line takes with it what was
+    /// found on it and what may be only a consequence.
+    pub(super) fn syntax(&mut self, errors: &[toml::de::Error]) {
+        let source = self.source;
+        let at = |error: &toml::de::Error| error.span().map_or(0, |span| span.start);
+        for broken in errors.iter().filter(|error| !is_duplicate(error)).map(at) {
+            let line = source.line(broken);
+            let follows = |at: usize| line.contains(&at) || (at >= line.end && source.is_header(broken));
+            self.list
+                .retain(|fault| !fault.is_absence && !fault.at.is_some_and(follows));
+        }
+        let mut last_line = None;
+        for error in errors {
+            let line = source.line(at(error));
+            if last_line.replace(line.clone()) != Some(line) {
+                self.push(Some(at(error)), sentence(source, error, at(error)), false);
+            }
+        }
+    }
+
+    /// Nothing, if nothing is wrong.
+    pub(super) fn into_result(mut self) -> Result<(), Errors> {
+        if self.list.is_empty() {
+            return Ok(());
+        }
+        self.list.sort_by_key(|fault| fault.at);
+        let shown = self.list.iter().take(MAX_SHOWN);
+        let mut lines: Vec<String> = shown
+            .map(|fault| format!("{}: {}", self.source.place(fault.at), fault.text))
+            .collect();
+        if self.list.len() > MAX_SHOWN {
+            lines.push(format!("… and {} more", self.list.len() - MAX_SHOWN));
+        }
+        Err(Errors(lines))
+    }
+
+    fn push(&mut self, at: Option<usize>, text: String, is_absence: bool) {
+        self.list.push(Fault { at, text, is_absence });
+    }
+}
+
+fn is_duplicate(error: &toml::de::Error) -> bool {
+    error.message() == "duplicate key"
+}
+
+/// The parser's list of everything it would have taken is dropped, unless it is a single character.
+fn sentence(source: Source<'_>, error: &toml::de::Error, at: usize) -> String {
+    let (what, expected) = error
+        .message()
+        .split_once(", expected ")
+        .unwrap_or((error.message(), ""));
+    let what = match what {
+        "duplicate key" => "is there twice; only one can count",
+        "string values must be quoted" => "a string must be in quotes, for example \"text\"",
+        what => what,
+    };
+    let expected = if is_literal(expected) {
+        format!(", expected {expected}")
+    } else {
+        String::new()
+    };
+    match source.key_near(at).as_str() {
+        "" => format!("{what}{expected}"),
+        key => format!("{key}: {what}{expected}"),
+    }
+}
+
+fn is_literal(expected: &str) -> bool {
+    expected.starts_with('`') && !expected.contains(", ")
+}

@@ -1,0 +1,281 @@
+//! Every key of the file, one row each: path, what a value looks like, what holds when it is absent, what it means.
+//!
+//! The checker, the defaults, `--help-config` and the README's reference all read these rows, so they cannot drift. In a
+//! path, `*` stands for either role (first) or for a service's name (third).
+
+use super::Group;
+use super::source::{MAX_SHOWN, shown};
+
+/// One key.
+pub(super) struct Row {
+    pub(super) path: &'static str,
+    pub(super) form: Form,
+    pub(super) absent: Absent,
+    /// What the build must have for the key to be used.
+    pub(super) needs: Option<(Group, &'static str)>,
+    /// Empty without the feature `key-docs`.
+    pub(super) doc: &'static str,
+}
+
+/// What a value looks like.
+pub(super) enum Form {
+    /// A table whose keys have rows.
+    Table,
+    /// A table whose keys are names of the user's.
+    Services,
+    /// host:port, port 0 included.
+    Listen,
+    /// host:port with a port that can be dialled.
+    Dial,
+    /// A string that is masked and never empty.
+    Token,
+    /// A string that is masked.
+    Secret,
+    /// Any string.
+    Text,
+    /// The name of a file.
+    Path,
+    /// `true` or `false`.
+    Flag,
+    /// 0 up to this many seconds.
+    Seconds(u64),
+    /// One of these words, each of which the build may or may not have.
+    Choice(Group, &'static [&'static str]),
+}
+
+/// What holds when a key is absent.
+pub(super) enum Absent {
+    /// It must be there.
+    Required,
+    /// Something that depends, in words.
+    Means(&'static str),
+    /// This word.
+    Word(&'static str),
+    /// This many seconds.
+    Seconds(u64),
+    /// This.
+    Flag(bool),
+}
+
+use Absent::{Means, Required, Word};
+use Form::{Choice, Dial, Listen, Path, Secret, Services, Table, Text, Token};
+
+/// A year: more is a slip, and no sum with a clock overflows.
+const LONG: u64 = 365 * 86_400;
+/// The most that Linux takes for TCP_KEEPIDLE and TCP_KEEPINTVL.
+const KEEPALIVE: u64 = 32_767;
+
+const KINDS: &[&str] = &["tcp", "udp"];
+const TRANSPORTS: &[&str] = &["tcp", "tls", "noise", "websocket"];
+
+macro_rules! rows {
+    ($($path:literal: $form:expr, $absent:expr $(, needs $group:ident $what:literal)?; $doc:literal)*) => {
+        /// In the order in which they are documented; a table stands before its keys.
+        pub(super) static ROWS: &[Row] = &[$(Row {
+            path: $path,
+            form: $form,
+            absent: $absent,
+            needs: rows!(@needs $($group $what)?),
+            doc: doc!($doc),
+        }),*];
+    };
+    (@needs) => { None };
+    (@needs $group:ident $what:literal) => { Some((Group::$group, $what)) };
+}
+
+rows! {
+    "server": Table, Means("not a server");
+        "The end with the public address: clients and visitors connect to it."
+    "server.bind_addr": Listen, Required;
+        "Where clients connect."
+    "server.default_token": Token, Means("none");
+        "The token of every service that has none of its own."
+    "server.heartbeat_interval": Form::Seconds(LONG), Absent::Seconds(30);
+        "How often a client hears from the server. 0: never."
+    "server.heartbeat_timeout": Form::Seconds(LONG), Means("4/3 of `heartbeat_interval`");
+        "A client that is silent for so long is gone, and its visitors are closed. 0: TCP alone decides."
+    "server.control_socket": Path, Means("off"), needs Feature "status";
+        "Where the unix socket for `pinhole status` is made (mode 0600)."
+    "server.services": Services, Required;
+        "What is exposed, one table per service. The table must be there, and may be empty."
+    "server.services.*": Table, Means("");
+        "One service. The client has one of the same name."
+    "server.services.*.type": Choice(Group::Service, KINDS), Word("tcp");
+        "What visitors speak; the same on both sides."
+    "server.services.*.bind_addr": Listen, Required;
+        "Where visitors connect; bound while a client offers the service."
+    "server.services.*.token": Token, Means("`server.default_token`");
+        "The secret that a client must know to offer this service. It needs one here or there."
+    "server.services.*.nodelay": Form::Flag, Means("`server.transport.tcp.nodelay`");
+        "TCP_NODELAY on the visitors' connections."
+
+    "client": Table, Means("not a client");
+        "The end beside the local services, behind NAT: it connects to the server."
+    "client.remote_addr": Dial, Required;
+        "The server: its `bind_addr` as seen from here. A name is looked up again at every attempt."
+    "client.default_token": Token, Means("none");
+        "The token of every service that has none of its own."
+    "client.heartbeat_timeout": Form::Seconds(LONG), Absent::Seconds(40);
+        "A server that is silent for so long is gone. Longer than its `heartbeat_interval`. 0: TCP alone decides."
+    "client.retry_interval": Form::Seconds(LONG), Absent::Seconds(1);
+        "The longest pause between two attempts to connect."
+    "client.prefer_ipv6": Form::Flag, Absent::Flag(false);
+        "Try the server's IPv6 addresses first."
+    "client.control_socket": Path, Means("off"), needs Feature "status";
+        "Where the unix socket for `pinhole status` is made (mode 0600)."
+    "client.services": Services, Required;
+        "What is offered, one table per service. The table must be there, and may be empty."
+    "client.services.*": Table, Means("");
+        "One service. The server has one of the same name."
+    "client.services.*.type": Choice(Group::Service, KINDS), Word("tcp");
+        "What visitors speak; the same on both sides."
+    "client.services.*.local_addr": Dial, Required;
+        "The local service."
+    "client.services.*.token": Token, Means("`client.default_token`");
+        "The secret that the server has for this service. It needs one here or there."
+    "client.services.*.nodelay": Form::Flag, Means("`client.transport.tcp.nodelay`");
+        "TCP_NODELAY on the connections to the local service."
+    "client.services.*.retry_interval": Form::Seconds(LONG), Means("`client.retry_interval`");
+        "The pause before this service is offered again after the server refused it."
+    "client.services.*.prefer_ipv6": Form::Flag, Absent::Flag(false);
+        "Try the local service's IPv6 addresses first."
+
+    "*.transport": Table, Means("plain TCP");
+        "How the link between client and server is carried; the same on both sides."
+    "*.transport.type": Choice(Group::Transport, TRANSPORTS), Word("tcp");
+        "The tables of other transports are left alone."
+    "*.transport.tcp": Table, Means("its defaults");
+        "The link's TCP connection, whatever runs on it."
+    "*.transport.tcp.nodelay": Form::Flag, Absent::Flag(true);
+        "TCP_NODELAY on the link, and on services that do not say."
+    "*.transport.tcp.keepalive_secs": Form::Seconds(KEEPALIVE), Absent::Seconds(20);
+        "Silence after which the system probes the peer. 0: it does not."
+    "*.transport.tcp.keepalive_interval": Form::Seconds(KEEPALIVE), Absent::Seconds(8);
+        "Pause between two such probes. 0: as the system has it."
+    "client.transport.tcp.proxy": Secret, Means("none"), needs Feature "proxy";
+        "Reach the server through `http://[user:password@]host:port` or `socks5://…`."
+    "server.transport.tcp.proxy": Secret, Means("none");
+        "Without meaning on a server; accepted as rathole does."
+    "*.transport.noise": Table, Means("its defaults");
+        "Noise, for `type = \"noise\"`."
+    "*.transport.noise.pattern": Text, Word("Noise_NK_25519_ChaChaPoly_BLAKE2s");
+        "Which side knows whose key."
+    "*.transport.noise.local_private_key": Secret, Means("a new one at each start");
+        "This side's key, base64."
+    "*.transport.noise.remote_public_key": Text, Means("as the pattern needs");
+        "The other side's key, base64."
+    "*.transport.tls": Table, Means("its defaults");
+        "TLS, for `type = \"tls\"` and for `websocket.tls`."
+    "*.transport.tls.hostname": Text, Means("the host of `remote_addr`");
+        "The name that the server's certificate must carry. Client."
+    "*.transport.tls.trusted_root": Path, Means("the system's");
+        "PEM file with the authority that signed the server's certificate. Client."
+    "*.transport.tls.pkcs12": Path, Means("none");
+        "The server's certificate and key. Server: required."
+    "*.transport.tls.pkcs12_password": Secret, Means("none");
+        "Opens that file. Server: required."
+    "*.transport.websocket": Table, Means("none");
+        "WebSocket, for `type = \"websocket\"`."
+    "*.transport.websocket.tls": Form::Flag, Required;
+        "Whether TLS runs under it."
+}
+
+impl Row {
+    /// The last segment: the key as it stands in its table.
+    pub(super) fn name(&self) -> &'static str {
+        self.path.rsplit('.').next().unwrap_or(self.path)
+    }
+
+    /// Whether this key can stand in the table at `path`.
+    pub(super) fn is_in(&self, path: &[&str]) -> bool {
+        match self.path.rsplit_once('.') {
+            Some((table, _)) => matches(table, path),
+            None => path.is_empty(),
+        }
+    }
+
+    pub(super) fn is_required(&self) -> bool {
+        matches!(self.absent, Required)
+    }
+
+    pub(super) fn is_secret(&self) -> bool {
+        matches!(self.form, Token | Secret)
+    }
+}
+
+/// A path as the file would write it.
+pub(super) fn display(path: &[&str]) -> String {
+    let parts: Vec<String> = path.iter().map(|key| quoted(key)).collect();
+    parts.join(".")
+}
+
+fn quoted(key: &str) -> String {
+    let is_bare = !key.is_empty()
+        && key
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
+    if is_bare && key.len() <= MAX_SHOWN {
+        key.to_owned()
+    } else {
+        format!("\"{}\"", shown(key))
+    }
+}
+
+/// The row of the key at `path`.
+pub(super) fn find(path: &[&str]) -> Option<&'static Row> {
+    ROWS.iter().find(|row| matches(row.path, path))
+}
+
+/// The rows of the keys that the table at `path` can have.
+pub(super) fn inside(path: &[&str]) -> impl Iterator<Item = &'static Row> {
+    ROWS.iter().filter(move |row| row.is_in(path))
+}
+
+fn matches(pattern: &str, path: &[&str]) -> bool {
+    let mut segments = pattern.split('.');
+    path.iter()
+        .all(|key| segments.next().is_some_and(|segment| segment == "*" || segment == *key))
+        && segments.next().is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_can_have_any_name() {
+        let name = |path: &[&str]| find(path).map(|row| row.path);
+        assert_eq!(name(&["server", "services", "a.b"]), Some("server.services.*"));
+        assert_eq!(
+            name(&["client", "transport", "tcp", "nodelay"]),
+            Some("*.transport.tcp.nodelay")
+        );
+        assert_eq!(name(&["client", "services"]), Some("client.services"));
+        assert_eq!(name(&["client", "transport", "udp"]), None);
+        assert_eq!(name(&["client", "bind_addr"]), None);
+        assert_eq!(name(&["peer"]), None);
+    }
+
+    #[test]
+    fn every_key_is_in_a_table_that_has_a_row_before_it() {
+        for (index, row) in ROWS.iter().enumerate() {
+            let Some((table, _)) = row.path.rsplit_once('.') else {
+                continue;
+            };
+            let table: Vec<&str> = table.split('.').collect();
+            let is_before = ROWS[..index].iter().any(|row| matches(row.path, &table));
+            assert!(is_before || table == ["*"], "{}", row.path);
+        }
+    }
+
+    #[test]
+    fn no_row_twice() {
+        for (index, row) in ROWS.iter().enumerate() {
+            assert!(
+                ROWS[..index].iter().all(|before| before.path != row.path),
+                "{}",
+                row.path
+            );
+        }
+    }
+}
