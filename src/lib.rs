@@ -2,5 +2,8 @@
 #![deny(unsafe_code)]
 
 pub mod config;
+extern crate alloc;
+
 pub mod limits;
+pub mod log;
 pub mod proto;

@@ -1,1 +1,180 @@
-//! Every size, count and time.
+//! Every size, count and time that bounds what a peer, a visitor or the world can cost us: one page, each with its
+//! unit and its reason. `proto` uses this file too, so it is `core` alone.
+
+/// Bytes of a frame's fixed header.
+pub const FRAME_HEADER: usize = 8;
+
+/// Bytes of payload in a data frame at most: what the 16-bit length field holds.
+pub const MAX_PAYLOAD: usize = u16::MAX as usize;
+
+/// Bytes of payload in every other frame at most. A name (255) and a proof (32) fit thrice over; a partly received
+/// frame is all that a link ever holds back.
+pub const MAX_CONTROL: usize = 1024;
+
+/// Bytes of a service's name at most: its length is one byte on the wire.
+pub const MAX_NAME: usize = 255;
+
+/// Bytes of a reason in words at most, as sent; a longer one is cut.
+pub const MAX_REASON: usize = 200;
+
+/// Registrations on one link at most.
+pub const MAX_SERVICES: u16 = 4096;
+
+/// Registrations refused on a link that has proven nothing yet, until the link ends. A client whose every service is
+/// misconfigured stays below it.
+pub const MAX_UNPROVEN_REFUSALS: u32 = 64;
+
+/// Streams of one session at most, whatever the budget: slots are 16 bits on the wire.
+pub const MAX_STREAMS: u32 = 16_384;
+
+/// Bytes that may be sent on a new stream before the first credit arrives. One small web page; a stream that needs
+/// more grows.
+pub const INITIAL_WINDOW: u32 = 8 * 1024;
+
+/// Bytes of window of one stream at most: 100 ms at 1.3 Gbit/s.
+pub const MAX_WINDOW: u32 = 16 * 1024 * 1024;
+
+/// A stream's window grows by at most this part of what is free, so that some is left for the next one.
+pub const GROWTH_SHARE: u32 = 4;
+
+/// µs; round trips below this count as this when a window is sized: on a fast path the peer's scheduling, not the
+/// wire, decides how long bytes are under way.
+pub const MIN_ROUND_TRIP: u64 = 400;
+
+/// µs; the round trip until one was measured.
+pub const ASSUMED_ROUND_TRIP: u64 = 50_000;
+
+/// Bytes of one chunk of what a visitor's full socket refused.
+pub const CHUNK: usize = 2 * 1024;
+
+/// Bytes that one stream can hold on the receiving side before its window grows: the window, one chunk half read and
+/// one half filled.
+pub const STREAM_RESERVE: u32 = INITIAL_WINDOW + 2 * CHUNK as u32;
+
+/// Bytes of budget for received data, at least and at most; between them a quarter of the machine's memory
+/// ([`budget`]). Half is reserved for new streams, half is for growth.
+pub const MIN_BUDGET: u64 = 4 * 1024 * 1024;
+/// See [`MIN_BUDGET`].
+pub const MAX_BUDGET: u64 = 256 * 1024 * 1024;
+
+/// Bytes of received data that the process may hold on a machine with `memory` bytes.
+pub const fn budget(memory: u64) -> u64 {
+    let share = memory / 4;
+    if share < MIN_BUDGET {
+        MIN_BUDGET
+    } else if share > MAX_BUDGET {
+        MAX_BUDGET
+    } else {
+        share
+    }
+}
+
+/// Streams that a budget of `bytes` carries, over all links of the process.
+pub const fn streams(bytes: u64) -> u32 {
+    let fit = bytes / 2 / STREAM_RESERVE as u64;
+    if fit > MAX_STREAMS as u64 {
+        MAX_STREAMS
+    } else {
+        fit as u32
+    }
+}
+
+/// Bytes of the one buffer that is lent to whatever is readable. Large, so that a busy link costs few system calls.
+pub const READ_BUFFER: usize = 256 * 1024;
+
+/// Bytes of frames gathered for one write to a link at most.
+pub const TRANSMIT_BUFFER: usize = 128 * 1024;
+
+/// Bytes gathered for one write while the link is slow: one full segment, so that a keystroke waits for no more.
+pub const MIN_BATCH: usize = 1448;
+
+/// µs of a slow link's time that one write may take.
+pub const BATCH_TIME: u64 = 15_000;
+
+/// Bytes that a stream may send in a turn while others wait.
+pub const QUANTUM: u32 = 16 * 1024;
+
+/// Bytes that the kernel may hold unsent of a link, and of a visitor (TCP_NOTSENT_LOWAT).
+pub const LINK_UNSENT: u32 = 128 * 1024;
+/// See [`LINK_UNSENT`].
+pub const VISITOR_UNSENT: u32 = 128 * 1024;
+
+/// Bytes that one link can hold besides its streams: a control frame half received, control frames to be sent, and
+/// the rest of one write.
+pub const LINK_RESERVE: usize = MAX_CONTROL + FRAME_HEADER + TRANSMIT_BUFFER;
+
+/// Links whose handshake is under way at most; when full the oldest gives way.
+pub const MAX_HANDSHAKES: usize = 256;
+
+/// Links that a server keeps at most.
+pub const MAX_LINKS: usize = 4096;
+
+/// Seconds until a link that has proven nothing is closed.
+pub const HANDSHAKE_TIME: u64 = 8;
+
+/// Seconds for one attempt to connect, to the server or to a local service.
+pub const CONNECT_TIME: u64 = 10;
+
+/// Seconds that a service's incumbent has to answer when another client wants its place.
+pub const CONTEST_TIME: u64 = 4;
+
+/// Seconds for goodbyes to leave when the process ends.
+pub const GOODBYE_TIME: u64 = 1;
+
+/// ms between attempts to reach the server, at least: `retry_interval = 0` must not spin.
+pub const MIN_RETRY: u64 = 200;
+
+/// Seconds that a link must have lived for the next attempt to start from the shortest wait.
+pub const STEADY_LINK: u64 = 10;
+
+/// Seconds between registrations of a service that another client holds: from, to.
+pub const TAKEN_RETRY: (u64, u64) = (30, 300);
+
+/// Seconds between registrations of a service whose proof was refused at most.
+pub const MAX_REFUSED_RETRY: u64 = 60;
+
+/// Seconds between heartbeats at most and at least, whatever a peer states.
+pub const MAX_HEARTBEAT: u64 = 24 * 3600;
+
+/// ms between heartbeats at least, whatever a peer states.
+pub const MIN_HEARTBEAT: u64 = 100;
+
+/// Heartbeats per timeout: two may be lost.
+pub const HEARTBEATS_PER_TIMEOUT: u64 = 3;
+
+/// Round trips that the windowed minimum looks back on.
+pub const ROUND_TRIPS: usize = 8;
+
+/// Seconds that the answer to a name look-up of a local service is kept.
+pub const NAME_TIME: u64 = 10;
+
+/// Names looked up at the same time, and answers kept, at most.
+pub const MAX_NAMES: usize = 256;
+
+/// Sources of failed proofs remembered, and ms of delay for one: from, to.
+pub const MAX_STRANGERS: usize = 1024;
+/// See [`MAX_STRANGERS`].
+pub const STRANGER_DELAY: (u64, u64) = (100, 1000);
+
+/// Seconds between two log lines about strangers.
+pub const STRANGER_LOG: u64 = 10;
+
+/// ms that a listener rests after `accept` failed (no descriptor left).
+pub const ACCEPT_REST: u64 = 100;
+
+/// Clients of the control socket served at the same time, seconds that one may take, and bytes of its request.
+pub const MAX_STATUS: usize = 8;
+/// See [`MAX_STATUS`].
+pub const STATUS_TIME: u64 = 5;
+
+/// The worst case of what peers and visitors can make a server hold, in bytes, beside a fixed part: all streams stuck
+/// and full, all links half way through a write.
+pub const MEMORY_CEILING: u64 = MAX_BUDGET + MAX_LINKS as u64 * LINK_RESERVE as u64;
+
+const _: () = assert!(streams(MAX_BUDGET) as u64 * STREAM_RESERVE as u64 <= MAX_BUDGET / 2);
+const _: () = assert!(streams(MIN_BUDGET) as u64 * STREAM_RESERVE as u64 <= MIN_BUDGET / 2);
+const _: () = assert!(streams(MIN_BUDGET) >= 128 && streams(MAX_BUDGET) >= 10_000);
+const _: () = assert!(MAX_STREAMS <= u16::MAX as u32 + 1);
+const _: () = assert!(MAX_CONTROL > 2 * (MAX_NAME + MAX_REASON));
+const _: () = assert!(TRANSMIT_BUFFER >= 2 * (MAX_CONTROL + FRAME_HEADER));
+const _: () = assert!(MEMORY_CEILING <= 1 << 30);

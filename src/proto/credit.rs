@@ -1,0 +1,230 @@
+//! Credit: who may send how much on a stream, as absolute offsets in bytes, and the one budget behind all of it.
+//!
+//! The receiver states an offset up to which it takes bytes, and moves it on as the reader takes them. It is never
+//! taken back. A new stream's window comes from the half of the [`Budget`] that is reserved for it, whatever the
+//! others do; growth comes from the other half, a share of what is free. So stuck streams can starve others of growth,
+//! never of progress, and what all of them hold is bounded.
+
+use core::cell::Cell;
+
+use super::fault::Fault;
+use super::time::Time;
+use crate::limits;
+
+/// Bytes that this process holds for what peers send, over all its links.
+pub struct Budget {
+    growth: u64,
+    max_streams: u32,
+    streams: Cell<u32>,
+    grown: Cell<u64>,
+}
+
+impl Budget {
+    /// Of `bytes` in all.
+    pub fn new(bytes: u64) -> Self {
+        let max_streams = limits::streams(bytes);
+        Budget {
+            growth: bytes / 2,
+            max_streams,
+            streams: Cell::new(0),
+            grown: Cell::new(0),
+        }
+    }
+
+    /// Streams that may be open at once.
+    pub fn max_streams(&self) -> u32 {
+        self.max_streams
+    }
+
+    /// Streams that are open.
+    pub fn streams(&self) -> u32 {
+        self.streams.get()
+    }
+
+    /// Bytes that windows have grown by.
+    pub fn grown(&self) -> u64 {
+        self.grown.get()
+    }
+
+    /// Takes the reserve of one stream; false: all are in use.
+    pub(super) fn admit(&self) -> bool {
+        let admitted = self.streams.get() < self.max_streams;
+        self.streams.set(self.streams.get() + u32::from(admitted));
+        admitted
+    }
+
+    /// Takes the reserve of a stream that the peer opened, in a slot that it was promised; false: beyond the limit.
+    pub(super) fn admit_accepted(&self) -> bool {
+        self.streams.set(self.streams.get() + 1);
+        self.streams.get() <= self.max_streams
+    }
+
+    pub(super) fn release(&self) {
+        self.streams.set(self.streams.get().saturating_sub(1));
+    }
+
+    /// Takes up to `wanted` bytes from a share of what is free.
+    fn grow(&self, wanted: u32) -> u32 {
+        let free = self.growth.saturating_sub(self.grown.get());
+        let share = free / u64::from(limits::GROWTH_SHARE);
+        let given = wanted.min(u32::try_from(share).unwrap_or(u32::MAX));
+        self.grown.set(self.grown.get() + u64::from(given));
+        given
+    }
+
+    fn shrink(&self, bytes: u32) {
+        self.grown.set(self.grown.get().saturating_sub(bytes.into()));
+    }
+}
+
+/// The sender's side: what it may still send.
+#[derive(Debug)]
+pub struct SendCredit {
+    limit: u64,
+    sent: u64,
+}
+
+impl SendCredit {
+    /// With the receiver's initial window.
+    pub fn new(window: u32) -> Self {
+        SendCredit {
+            limit: window.into(),
+            sent: 0,
+        }
+    }
+
+    /// Bytes that may be sent now.
+    pub fn available(&self) -> usize {
+        usize::try_from(self.limit - self.sent).unwrap_or(usize::MAX)
+    }
+
+    /// Counts `n` bytes, at most [`Self::available`], as sent.
+    pub fn spend(&mut self, n: usize) {
+        self.sent = self.limit.min(self.sent + n as u64);
+    }
+
+    /// Takes the receiver's new offset.
+    pub fn raise(&mut self, limit: u64) -> Result<(), Fault> {
+        let most = self.sent.saturating_add(1 << 32);
+        if limit < self.limit || limit > most {
+            return Err(Fault::BadCredit);
+        }
+        self.limit = limit;
+        Ok(())
+    }
+}
+
+/// The receiver's side: what it takes, sized by how fast the reader is.
+#[derive(Debug)]
+pub struct Window {
+    limit: u64,
+    received: u64,
+    consumed: u64,
+    size: u32,
+    /// Bytes held of the budget's growth.
+    grown: u32,
+    /// When, and at which offset, the current measure of the reader's rate began.
+    since: Time,
+    mark: u64,
+}
+
+impl Window {
+    /// Of a stream that opens at `now`.
+    pub fn new(now: Time) -> Self {
+        let size = limits::INITIAL_WINDOW;
+        Window {
+            limit: size.into(),
+            received: 0,
+            consumed: 0,
+            size,
+            grown: 0,
+            since: now,
+            mark: 0,
+        }
+    }
+
+    /// Counts `n` bytes as received.
+    pub fn receive(&mut self, n: usize) -> Result<(), Fault> {
+        let received = self.received + n as u64;
+        if received > self.limit {
+            return Err(Fault::Overrun);
+        }
+        self.received = received;
+        Ok(())
+    }
+
+    /// Counts `n` received bytes as taken by the reader. True: credit is due.
+    pub fn consume(&mut self, n: usize, now: Time, round_trip: u64, budget: &Budget) -> bool {
+        self.consumed = self.received.min(self.consumed + n as u64);
+        self.measure(now, round_trip.max(limits::MIN_ROUND_TRIP), budget);
+        self.limit - self.consumed <= u64::from(self.size / 2)
+    }
+
+    /// Moves the limit on; the new one is to be sent.
+    pub fn renew(&mut self) -> u64 {
+        self.limit = self.limit.max(self.consumed + u64::from(self.size));
+        self.limit
+    }
+
+    /// Bytes that were received and not yet taken by the reader.
+    pub fn unread(&self) -> u64 {
+        self.received - self.consumed
+    }
+
+    /// Bytes that the peer may make this end hold.
+    pub fn exposure(&self) -> u64 {
+        self.limit - self.consumed
+    }
+
+    /// Gives back what the window had grown by.
+    pub fn close(&mut self, budget: &Budget) {
+        budget.shrink(core::mem::take(&mut self.grown));
+    }
+
+    /// Once a round trip: a reader that took a whole window in it could take more; one that took little needs less.
+    fn measure(&mut self, now: Time, round_trip: u64, budget: &Budget) {
+        let passed = now.since(self.since);
+        if passed < round_trip {
+            return;
+        }
+        let taken = u128::from(self.consumed - self.mark);
+        let needed = 2 * taken * u128::from(round_trip) / u128::from(passed);
+        let needed = u32::try_from(needed)
+            .unwrap_or(u32::MAX)
+            .clamp(limits::INITIAL_WINDOW, limits::MAX_WINDOW);
+        if needed > self.size {
+            let more = budget.grow(needed - self.size);
+            self.grown += more;
+            self.size += more;
+        } else if needed < self.size / 4 {
+            self.size = (self.size / 2).max(limits::INITIAL_WINDOW);
+        }
+        self.give_back(budget);
+        self.since = now;
+        self.mark = self.consumed;
+    }
+
+    /// What was granted stays charged until it is used; only what is not renewed goes back.
+    fn give_back(&mut self, budget: &Budget) {
+        let granted = u32::try_from(self.exposure()).unwrap_or(u32::MAX);
+        let needed = self.size.max(granted).saturating_sub(limits::INITIAL_WINDOW);
+        let spare = self.grown.saturating_sub(needed);
+        self.grown -= spare;
+        budget.shrink(spare);
+    }
+
+    /// The books balance. For the simulator and the tests.
+    pub fn check(&self) {
+        assert!(self.consumed <= self.received && self.received <= self.limit);
+        let granted = self.exposure().max(self.size.into());
+        assert!(
+            granted <= u64::from(limits::INITIAL_WINDOW) + u64::from(self.grown),
+            "window beyond its budget"
+        );
+    }
+
+    /// Bytes held of the budget's growth.
+    pub fn grown(&self) -> u32 {
+        self.grown
+    }
+}

@@ -1,0 +1,102 @@
+//! Is the peer there? Pings both ways measure the round trip and keep NATs open; any byte is a sign of life.
+
+use core::time::Duration;
+
+use super::hello::Hello;
+use super::proof::End;
+use super::time::Time;
+use crate::limits::{HEARTBEATS_PER_TIMEOUT, MAX_HEARTBEAT, MIN_HEARTBEAT, ROUND_TRIPS};
+
+/// One link's heartbeat.
+pub struct Heartbeat {
+    interval: Option<Duration>,
+    timeout: Option<Duration>,
+    next: Option<Time>,
+    heard: Time,
+    awaited: Option<Time>,
+    trips: [u64; ROUND_TRIPS],
+    taken: usize,
+}
+
+impl Heartbeat {
+    /// Begins at `now`, with a ping at once: the round trip is wanted.
+    pub fn new(end: End, ours: &Hello, peer: &Hello, now: Time) -> Self {
+        Heartbeat {
+            interval: interval(end, ours, peer),
+            timeout: Some(ours.timeout).filter(|timeout| !timeout.is_zero()),
+            next: Some(now),
+            heard: now,
+            awaited: None,
+            trips: [u64::MAX; ROUND_TRIPS],
+            taken: 0,
+        }
+    }
+
+    /// Bytes came from the peer.
+    pub fn on_bytes(&mut self, now: Time) {
+        self.heard = now;
+    }
+
+    /// The time that a Ping to be sent now carries, if one is due.
+    pub fn poll_ping(&mut self, now: Time) -> Option<Time> {
+        self.next.filter(|&next| next <= now)?;
+        self.next = self.interval.map(|interval| now.after(interval));
+        self.awaited = Some(now);
+        Some(now)
+    }
+
+    /// A Pong came back with the time of its Ping. Only the last one's counts.
+    pub fn on_pong(&mut self, sent: Time, now: Time) {
+        if self.awaited.take_if(|awaited| *awaited == sent).is_some() {
+            if let Some(place) = self.trips.get_mut(self.taken % ROUND_TRIPS) {
+                *place = now.since(sent);
+            }
+            self.taken += 1;
+        }
+    }
+
+    /// Pings at the next chance, whatever the interval.
+    pub fn hasten(&mut self, now: Time) {
+        self.next = Some(now);
+    }
+
+    /// When the peer was heard last.
+    pub fn heard(&self) -> Time {
+        self.heard
+    }
+
+    /// µs; the least of the last round trips.
+    pub fn round_trip(&self) -> Option<u64> {
+        self.trips.iter().copied().min().filter(|&least| least != u64::MAX)
+    }
+
+    /// When to look again.
+    pub fn poll_timeout(&self) -> Option<Time> {
+        match (self.next, self.deadline()) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    /// Whether the peer has been silent for this end's timeout.
+    pub fn is_dead(&self, now: Time) -> bool {
+        self.deadline().is_some_and(|deadline| deadline <= now)
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        self.timeout.map(|timeout| self.heard.after(timeout))
+    }
+}
+
+/// How often to ping: this end's interval, or sooner if a timeout needs it. A server whose interval is 0 was told not
+/// to; a client has no interval and sees to its own timeout as well, so that a silent server does not cost the link.
+fn interval(end: End, ours: &Hello, peer: &Hello) -> Option<Duration> {
+    let third = |timeout: Duration| timeout / HEARTBEATS_PER_TIMEOUT as u32;
+    let wishes = match end {
+        End::Server if ours.interval.is_zero() => return None,
+        End::Server => [ours.interval, third(peer.timeout)],
+        End::Client => [third(ours.timeout), third(peer.timeout)],
+    };
+    let least = wishes.into_iter().filter(|wish| !wish.is_zero()).min()?;
+    Some(least.clamp(Duration::from_millis(MIN_HEARTBEAT), Duration::from_secs(MAX_HEARTBEAT)))
+}

@@ -1,0 +1,202 @@
+//! Register and its answers: a client claims a service with proof of its token, the server proves back.
+//!
+//! ```text
+//! Register     stream field: the client's number for it
+//! | protocol: 8 | name length: 8 | name … | fields … | proof: 32 bytes |
+//! Registered   the same number
+//! | proof: 32 bytes | fields …        1 = public address (text)
+//! Declined     the same number
+//! | code: 16 | fields …               1 = reason (text)
+//! ```
+//! A proof covers the Register frame, header included, up to where the client's proof begins.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use embedded_io::Write;
+
+use super::fault::Fault;
+use super::frame::{Kind, Reader, Transmit};
+use super::hello::put_text;
+use super::proof::{End, PROOF, Transcript};
+use crate::limits::{FRAME_HEADER, MAX_CONTROL, MAX_NAME, MAX_REASON};
+
+/// What a service carries; the numbers are IP's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Protocol {
+    Tcp = 6,
+    Udp = 17,
+}
+
+/// Why a registration was declined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decline {
+    /// Unknown service or wrong token; or, on a link that has proven something, one of both in words.
+    Unproven = 1,
+    /// The service is of the other protocol.
+    WrongProtocol = 2,
+    /// Another client holds it, and is alive.
+    Taken = 3,
+    /// Its public address cannot be bound.
+    Unavailable = 4,
+    /// The server cannot take more.
+    Full = 5,
+    /// A reason that this version does not know.
+    Other = 0,
+}
+
+impl Decline {
+    fn from_wire(code: u16) -> Decline {
+        const ALL: [Decline; 5] = [
+            Decline::Unproven,
+            Decline::WrongProtocol,
+            Decline::Taken,
+            Decline::Unavailable,
+            Decline::Full,
+        ];
+        ALL.into_iter()
+            .find(|decline| *decline as u16 == code)
+            .unwrap_or(Decline::Other)
+    }
+}
+
+const PUBLIC: u8 = 0x01;
+const REASON: u8 = 0x01;
+
+/// A registration as the server reads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registration {
+    /// The client's number for it.
+    pub id: u16,
+    /// What it wants to carry.
+    pub protocol: Protocol,
+    /// The service's name.
+    pub name: String,
+    covered: Box<[u8]>,
+    proof: [u8; PROOF],
+}
+
+impl Registration {
+    /// Reads a Register frame's payload.
+    pub fn parse(id: u16, payload: &[u8]) -> Result<Registration, Fault> {
+        let (body, proof) = payload.split_last_chunk::<PROOF>().ok_or(Fault::Truncated)?;
+        let mut reader = Reader::new(body);
+        let protocol = match reader.u8()? {
+            6 => Protocol::Tcp,
+            17 => Protocol::Udp,
+            _ => return Err(Fault::Invalid(Kind::Register)),
+        };
+        let length = reader.u8()?;
+        let name = core::str::from_utf8(reader.take(length.into())?).map_err(|_| Fault::Invalid(Kind::Register))?;
+        let name = String::from(name);
+        while let Some(field) = reader.field()? {
+            field.unknown(Kind::Register)?;
+        }
+        let mut covered = Vec::with_capacity(FRAME_HEADER + body.len());
+        covered.extend_from_slice(&header(id, payload.len()));
+        covered.extend_from_slice(body);
+        Ok(Registration {
+            id,
+            protocol,
+            name,
+            covered: covered.into(),
+            proof: *proof,
+        })
+    }
+
+    /// Whether the client has shown that it knows `token`.
+    pub fn is_proven(&self, transcript: &Transcript, token: &[u8]) -> bool {
+        transcript.verify(End::Client, token, &self.covered, &self.proof)
+    }
+
+    /// The server's own proof.
+    pub fn answer(&self, transcript: &Transcript, token: &[u8]) -> [u8; PROOF] {
+        transcript.prove(End::Server, token, &self.covered)
+    }
+}
+
+fn header(id: u16, length: usize) -> [u8; FRAME_HEADER] {
+    let [l0, l1] = (length as u16).to_be_bytes();
+    let [i0, i1] = id.to_be_bytes();
+    [l0, l1, Kind::Register as u8, 0, 0, 0, i0, i1]
+}
+
+/// A Register frame, and the proof that the server must answer with.
+pub(super) fn register(
+    transcript: &Transcript,
+    id: u16,
+    protocol: Protocol,
+    name: &str,
+    token: &[u8],
+) -> Option<(Box<[u8]>, [u8; PROOF])> {
+    let length = u8::try_from(name.len()).ok().filter(|_| name.len() <= MAX_NAME)?;
+    let mut frame = Vec::with_capacity(FRAME_HEADER + 2 + name.len() + PROOF);
+    frame.extend_from_slice(&header(id, 2 + name.len() + PROOF));
+    frame.extend_from_slice(&[protocol as u8, length]);
+    frame.extend_from_slice(name.as_bytes());
+    let expected = transcript.prove(End::Server, token, &frame);
+    let proof = transcript.prove(End::Client, token, &frame);
+    frame.extend_from_slice(&proof);
+    Some((frame.into(), expected))
+}
+
+/// A Registered frame.
+pub(super) fn registered(id: u16, proof: &[u8; PROOF], public: &str) -> Box<[u8]> {
+    encode(Kind::Registered, id, &|out| {
+        out.write_all(proof)?;
+        put_text(out, PUBLIC, public)
+    })
+}
+
+/// A Declined frame.
+pub(super) fn declined(id: u16, code: Decline, reason: &str) -> Box<[u8]> {
+    encode(Kind::Declined, id, &|out| {
+        out.write_all(&(code as u16).to_be_bytes())?;
+        put_text(out, REASON, cut(reason))
+    })
+}
+
+/// Reads Registered: the server's proof and the service's public address in words.
+pub(super) fn parse_registered(payload: &[u8]) -> Result<([u8; PROOF], String), Fault> {
+    let mut reader = Reader::new(payload);
+    let proof = reader.array()?;
+    let public = text(&mut reader, PUBLIC, Kind::Registered)?;
+    Ok((proof, public))
+}
+
+/// Reads Declined.
+pub(super) fn parse_declined(payload: &[u8]) -> Result<(Decline, String), Fault> {
+    let mut reader = Reader::new(payload);
+    let code = Decline::from_wire(reader.u16()?);
+    let reason = text(&mut reader, REASON, Kind::Declined)?;
+    Ok((code, reason))
+}
+
+/// The text field `tag` among the fields that are left.
+pub(super) fn text(reader: &mut Reader<'_>, tag: u8, frame: Kind) -> Result<String, Fault> {
+    let mut text = String::new();
+    while let Some(field) = reader.field()? {
+        match field.tag {
+            known if known == tag => text = String::from_utf8_lossy(field.value).into_owned(),
+            _ => field.unknown(frame)?,
+        }
+    }
+    Ok(text)
+}
+
+/// As much of `reason` as may be sent.
+pub(super) fn cut(reason: &str) -> &str {
+    let mut end = reason.len().min(MAX_REASON);
+    while !reason.is_char_boundary(end) {
+        end -= 1;
+    }
+    reason.split_at(end).0
+}
+
+fn encode(kind: Kind, id: u16, fill: &dyn Fn(&mut Transmit) -> super::frame::Written) -> Box<[u8]> {
+    let mut frame = Transmit::new(FRAME_HEADER + MAX_CONTROL);
+    frame.control(kind, id.into(), fill);
+    frame.as_bytes().into()
+}

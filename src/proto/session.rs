@@ -1,0 +1,614 @@
+//! The second state machine: registrations, streams and credit of one link, after its handshake.
+//!
+//! It owns no socket, no clock and no buffer of payload. `handle_*` takes bytes, time and decisions; `poll_*` gives
+//! bytes, turns and the time to come back. A driver does, whenever anything happened:
+//!
+//! 1. [`handle_bytes`](Session::handle_bytes) until it gives no more events, acting on each;
+//! 2. [`handle_timeout`](Session::handle_timeout) if [`poll_timeout`](Session::poll_timeout) has passed;
+//! 3. [`poll_transmit`](Session::poll_transmit), then, while there is room, [`poll_turn`](Session::poll_turn): read
+//!    the visitor whose turn it is straight into the transmit buffer and [`commit`](Session::commit) what came.
+//!
+//! Any [`Fault`] ends the link.
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::rc::Rc;
+use alloc::string::String;
+use core::net::SocketAddr;
+
+use super::credit::Budget;
+use super::fault::Fault;
+use super::frame::{Header, Kind, StreamId, Transmit};
+use super::handshake::Introduction;
+use super::heartbeat::Heartbeat;
+use super::hello::Hello;
+use super::inbox::{Inbox, Piece};
+use super::messages::{self, Farewell, Leave};
+use super::proof::{End, PROOF, Transcript, same};
+use super::registration::{self, Decline, Protocol, Registration};
+use super::schedule::Schedule;
+use super::stream::{Cause, Ending, Stage, Stream, Streams};
+use super::time::Time;
+use crate::limits;
+
+/// What the peer did.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// To a server: a client claims a service. Answer by [`Session::accept`] or [`Session::decline`].
+    Register(Registration),
+    /// To a client: a service is registered, and public there.
+    Registered(u16, String),
+    /// To a client: a service is not registered.
+    Declined(u16, Decline, String),
+    /// To a client: a visitor came for a registration. Answer by [`Session::opened`] or [`Session::refuse`].
+    Open(StreamId, u16, Option<SocketAddr>),
+    /// To a server: the local service has taken the connection.
+    Opened(StreamId),
+    /// To a server: it has not, and nothing was consumed.
+    Refused(StreamId, Cause),
+    /// Bytes for the visitor, in order; `true`: the last ones. Tell [`Session::consumed`] when they were taken.
+    Data(StreamId, &'a [u8], bool),
+    /// Both directions were cut.
+    Reset(StreamId, Cause),
+    /// The peer ends the session.
+    Goodbye(Farewell),
+}
+
+/// Whose turn it is to send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// The stream to read from.
+    pub stream: StreamId,
+    /// Bytes of payload at most.
+    pub most: usize,
+}
+
+/// One link's session.
+pub struct Session {
+    end: End,
+    peer: Hello,
+    transcript: Transcript,
+    budget: Rc<Budget>,
+    inbox: Inbox,
+    streams: Streams,
+    schedule: Schedule,
+    /// Streams with a control frame to be sent.
+    talkers: VecDeque<StreamId>,
+    opening: VecDeque<(StreamId, u16, SocketAddr)>,
+    /// Registrations and answers to be sent.
+    outbox: VecDeque<Box<[u8]>>,
+    heartbeat: Heartbeat,
+    /// The Ping to be answered: its time, and how many bytes had come by then.
+    pong: Option<[u8; 16]>,
+    received: u64,
+    /// A client's registrations: the proof that must come back. A server's: none.
+    claims: BTreeMap<u16, Option<[u8; PROOF]>>,
+    proven: bool,
+    refusals: u32,
+    last_accepted: u32,
+    leaving: Option<(Leave, String)>,
+    left: bool,
+}
+
+impl Session {
+    /// After a handshake in which this end said `ours`.
+    pub fn new(end: End, ours: &Hello, met: Introduction, budget: Rc<Budget>, now: Time) -> Self {
+        let Introduction { peer, transcript } = met;
+        let limit = if end == End::Server {
+            peer.max_streams
+        } else {
+            ours.max_streams
+        };
+        Session {
+            end,
+            heartbeat: Heartbeat::new(end, ours, &peer, now),
+            peer,
+            transcript,
+            budget,
+            inbox: Inbox::default(),
+            streams: Streams::new(limit),
+            schedule: Schedule::default(),
+            talkers: VecDeque::new(),
+            opening: VecDeque::new(),
+            outbox: VecDeque::new(),
+            pong: None,
+            received: 0,
+            claims: BTreeMap::new(),
+            proven: false,
+            refusals: 0,
+            last_accepted: 0,
+            leaving: None,
+            left: false,
+        }
+    }
+
+    /// What the peer said of itself.
+    pub fn peer(&self) -> &Hello {
+        &self.peer
+    }
+
+    /// Whether the client has proven one service: it is no stranger.
+    pub fn is_proven(&self) -> bool {
+        self.proven
+    }
+
+    /// Streams that are there.
+    pub fn streams(&self) -> u32 {
+        self.streams.live()
+    }
+
+    /// µs; the least of the last round trips.
+    pub fn round_trip(&self) -> Option<u64> {
+        self.heartbeat.round_trip()
+    }
+
+    /// When bytes came last.
+    pub fn heard(&self) -> Time {
+        self.heartbeat.heard()
+    }
+
+    // ---- registrations --------------------------------------------------------------------------------------------
+
+    /// Client: claims a service under the number `id`. False if the name is too long or `id` is in use.
+    pub fn register(&mut self, id: u16, protocol: Protocol, name: &str, token: &[u8]) -> bool {
+        if id >= limits::MAX_SERVICES || self.claims.contains_key(&id) {
+            return false;
+        }
+        let Some((frame, expected)) = registration::register(&self.transcript, id, protocol, name, token) else {
+            return false;
+        };
+        self.claims.insert(id, Some(expected));
+        self.outbox.push_back(frame);
+        true
+    }
+
+    /// Server: whether the client has shown that it knows `token`. One such proof makes the link no stranger's.
+    pub fn prove(&mut self, registration: &Registration, token: &[u8]) -> bool {
+        let proven = registration.is_proven(&self.transcript, token);
+        self.proven |= proven;
+        proven
+    }
+
+    /// Server: takes a proven registration; `public` says where visitors find it.
+    pub fn accept(&mut self, registration: &Registration, token: &[u8], public: &str) {
+        let proof = registration.answer(&self.transcript, token);
+        self.outbox
+            .push_back(registration::registered(registration.id, &proof, public));
+    }
+
+    /// Server: takes it not, or no longer.
+    pub fn decline(&mut self, id: u16, code: Decline, reason: &str) {
+        self.claims.remove(&id);
+        self.outbox.push_back(registration::declined(id, code, reason));
+    }
+
+    // ---- streams --------------------------------------------------------------------------------------------------
+
+    /// Server: opens a stream for a visitor of the registration `id`. `None`: no room for one more, here or there.
+    pub fn open(&mut self, now: Time, id: u16, visitor: SocketAddr) -> Option<StreamId> {
+        if self.leaving.is_some() || !self.budget.admit() {
+            return None;
+        }
+        let Some(stream) = self.streams.vacant() else {
+            self.budget.release();
+            return None;
+        };
+        self.streams.insert(Stream::new(stream, self.peer.window, now));
+        self.opening.push_back((stream, id, visitor));
+        Some(stream)
+    }
+
+    /// Client: the local service has taken the connection.
+    pub fn opened(&mut self, id: StreamId) {
+        if let Some(stream) = self.streams.get(id) {
+            stream.opened = true;
+            stream.opened_due = true;
+            self.talk(id);
+        }
+    }
+
+    /// Client: it has not.
+    pub fn refuse(&mut self, id: StreamId, cause: Cause) {
+        self.end(id, Ending::Refused(cause));
+    }
+
+    /// Cuts both directions.
+    pub fn reset(&mut self, id: StreamId, cause: Cause) {
+        self.end(id, Ending::Reset(cause));
+    }
+
+    /// The visitor's socket may have something to read. True: the link is to be polled.
+    pub fn on_readable(&mut self, id: StreamId) -> bool {
+        let Some(stream) = self.streams.get(id) else {
+            return false;
+        };
+        stream.readable = true;
+        self.enter(id)
+    }
+
+    /// The reader has taken `n` bytes of what [`Event::Data`] brought. True: the link is to be polled.
+    pub fn consumed(&mut self, now: Time, id: StreamId, n: usize) -> bool {
+        let round_trip = self.heartbeat.round_trip().unwrap_or(limits::ASSUMED_ROUND_TRIP);
+        let Some(stream) = self.streams.get(id) else {
+            return false;
+        };
+        let due = stream.window.consume(n, now, round_trip, &self.budget) && !stream.fin_received;
+        if due {
+            stream.credit_due = true;
+            self.talk(id);
+        }
+        self.settle(id) || due
+    }
+
+    /// Whose turn it is, with `room` bytes for payload in the transmit buffer and `quantum` bytes a turn.
+    pub fn poll_turn(&mut self, room: usize, quantum: u32) -> Option<Turn> {
+        if room == 0 || !self.outbox.is_empty() || !self.opening.is_empty() || !self.talkers.is_empty() {
+            return None;
+        }
+        let (id, share) = self.schedule.next(&mut self.streams, quantum)?;
+        let stream = self.streams.get(id)?;
+        let most = share.min(stream.credit.available()).min(room).min(limits::MAX_PAYLOAD);
+        Some(Turn { stream: id, most })
+    }
+
+    /// The turn's stream gave `n` bytes, which are in `out`'s reserved place; `fin`: the last ones.
+    pub fn commit(&mut self, out: &mut Transmit, id: StreamId, n: usize, fin: bool) {
+        let Some(stream) = self.streams.get(id) else { return };
+        out.commit(id, n, fin);
+        stream.credit.spend(n);
+        stream.turn.spend(n + limits::FRAME_HEADER);
+        stream.fin_sent |= fin;
+        self.settle(id);
+    }
+
+    /// The turn's stream has nothing to give until [`Self::on_readable`].
+    pub fn on_drained(&mut self, id: StreamId) {
+        if let Some(stream) = self.streams.get(id) {
+            stream.readable = false;
+        }
+    }
+
+    /// Ids of the streams that are there.
+    pub fn stream_ids(&self) -> alloc::vec::Vec<StreamId> {
+        self.streams.ids()
+    }
+
+    // ---- life -----------------------------------------------------------------------------------------------------
+
+    /// Ends the session: no more streams are opened, the peer is told.
+    pub fn leave(&mut self, code: Leave, reason: &str) {
+        if self.leaving.is_none() {
+            self.leaving = Some((code, registration::cut(reason).into()));
+        }
+    }
+
+    /// Pings now, to see whether the peer is there.
+    pub fn hasten(&mut self, now: Time) {
+        self.heartbeat.hasten(now);
+    }
+
+    /// When to call [`Self::handle_timeout`] and poll for output again.
+    pub fn poll_timeout(&self) -> Option<Time> {
+        self.heartbeat.poll_timeout()
+    }
+
+    /// False: the peer has been silent for too long, the link is dead.
+    pub fn handle_timeout(&mut self, now: Time) -> bool {
+        !self.heartbeat.is_dead(now)
+    }
+
+    /// Writes the control frames that are due into `out`, as far as there is room.
+    pub fn poll_transmit(&mut self, now: Time, out: &mut Transmit) {
+        if out.room() < limits::MAX_CONTROL {
+            return;
+        }
+        if let Some(sent) = self.heartbeat.poll_ping(now) {
+            messages::put_beat(out, Kind::Ping, messages::beat(sent.0, self.received));
+        }
+        if let Some(beat) = self.pong.take() {
+            messages::put_beat(out, Kind::Pong, beat);
+        }
+        let done = self.put_outbox(out) && self.put_opens(out) && self.put_streams(out);
+        if let Some((code, reason)) = self.leaving.as_ref().filter(|_| done && !self.left) {
+            self.left = messages::put_goodbye(out, *code, self.last_accepted, reason);
+        }
+    }
+
+    /// Takes bytes off the front of `input` up to the next event; `None`: all of it was taken.
+    pub fn handle_bytes<'a>(&mut self, now: Time, input: &mut &'a [u8]) -> Result<Option<Event<'a>>, Fault> {
+        if !input.is_empty() {
+            self.heartbeat.on_bytes(now);
+        }
+        let before = input.len();
+        let mut event = None;
+        while event.is_none() {
+            event = match self.inbox.next(input)? {
+                None => break,
+                Some(Piece::Control(header, payload)) => self.on_control(now, header, &payload)?,
+                Some(Piece::DataStart(header)) => {
+                    self.on_data_start(header)?;
+                    None
+                }
+                Some(Piece::Data { stream, bytes, fin }) => self.on_data(stream, bytes, fin),
+            };
+        }
+        self.received += (before - input.len()) as u64;
+        Ok(event)
+    }
+
+    // ---- frames that come -----------------------------------------------------------------------------------------
+
+    fn on_control(&mut self, now: Time, header: Header, payload: &[u8]) -> Result<Option<Event<'static>>, Fault> {
+        let Some(kind) = header.kind else { return Ok(None) };
+        let id = StreamId::from_wire(header.stream);
+        match (kind, self.end) {
+            (Kind::Ping, _) => {
+                self.pong = Some(messages::beat(messages::beat_time(payload)?, self.received));
+                Ok(None)
+            }
+            (Kind::Pong, _) => {
+                self.heartbeat.on_pong(Time(messages::beat_time(payload)?), now);
+                Ok(None)
+            }
+            (Kind::Goodbye, _) => Ok(Some(Event::Goodbye(messages::parse_goodbye(payload)?))),
+            (Kind::Credit, _) => self.on_credit(id, payload),
+            (Kind::Reset, _) => self.on_reset(id, payload),
+            (Kind::Register, End::Server) => self.on_register(header.stream, payload),
+            (Kind::Registered, End::Client) => self.on_registered(header.stream, payload),
+            (Kind::Declined, End::Client) => self.on_declined(header.stream, payload),
+            (Kind::Open, End::Client) => self.on_open(now, id, payload),
+            (Kind::Opened, End::Server) => self.on_opened(id),
+            (Kind::Refused, End::Server) => self.on_refused(id, payload),
+            (Kind::Closed, End::Server) => self.on_closed(id),
+            _ => Err(Fault::Unexpected(kind)),
+        }
+    }
+
+    fn on_register(&mut self, raw: u32, payload: &[u8]) -> Result<Option<Event<'static>>, Fault> {
+        let id = registration_id(raw, Kind::Register)?;
+        if self.outbox.len() > usize::from(limits::MAX_SERVICES) {
+            return Err(Fault::TooManyRefusals);
+        }
+        let registration = Registration::parse(id, payload)?;
+        if self.claims.insert(id, None).is_some() {
+            return Err(Fault::BadId(Kind::Register));
+        }
+        if !self.proven {
+            self.refusals += 1;
+            if self.refusals > limits::MAX_UNPROVEN_REFUSALS {
+                return Err(Fault::TooManyRefusals);
+            }
+        }
+        Ok(Some(Event::Register(registration)))
+    }
+
+    fn on_registered(&mut self, raw: u32, payload: &[u8]) -> Result<Option<Event<'static>>, Fault> {
+        let id = registration_id(raw, Kind::Registered)?;
+        let (proof, public) = registration::parse_registered(payload)?;
+        let expected = self
+            .claims
+            .get_mut(&id)
+            .and_then(Option::take)
+            .ok_or(Fault::BadId(Kind::Registered))?;
+        if !same(&proof, &expected) {
+            return Err(Fault::BadProof);
+        }
+        self.proven = true;
+        Ok(Some(Event::Registered(id, public)))
+    }
+
+    fn on_declined(&mut self, raw: u32, payload: &[u8]) -> Result<Option<Event<'static>>, Fault> {
+        let id = registration_id(raw, Kind::Declined)?;
+        let (code, reason) = registration::parse_declined(payload)?;
+        self.claims.remove(&id).ok_or(Fault::BadId(Kind::Declined))?;
+        Ok(Some(Event::Declined(id, code, reason)))
+    }
+
+    fn on_open(&mut self, now: Time, id: StreamId, payload: &[u8]) -> Result<Option<Event<'static>>, Fault> {
+        let (registration, visitor) = messages::parse_open(payload)?;
+        self.streams.accept(Stream::new(id, self.peer.window, now))?;
+        let admitted = self.budget.admit_accepted();
+        let known = self.claims.get(&registration) == Some(&None);
+        self.last_accepted = id.to_wire();
+        if !admitted || !known || self.leaving.is_some() {
+            let cause = match () {
+                () if self.leaving.is_some() => Cause::Leaving,
+                () if known => Cause::Full,
+                () => Cause::NoService,
+            };
+            self.end(id, Ending::Refused(cause));
+            return Ok(None);
+        }
+        Ok(Some(Event::Open(id, registration, visitor)))
+    }
+
+    fn on_opened(&mut self, id: StreamId) -> Result<Option<Event<'static>>, Fault> {
+        let Some(stream) = self.streams.addressed(id, Kind::Opened)? else {
+            return Ok(None);
+        };
+        if core::mem::replace(&mut stream.opened, true) {
+            return Err(Fault::Unexpected(Kind::Opened));
+        }
+        Ok((stream.stage == Stage::Live).then_some(Event::Opened(id)))
+    }
+
+    fn on_refused(&mut self, id: StreamId, payload: &[u8]) -> Result<Option<Event<'static>>, Fault> {
+        let cause = messages::parse_cause(payload)?;
+        let Some(stream) = self.streams.addressed(id, Kind::Refused)? else {
+            return Ok(None);
+        };
+        if stream.opened || stream.window.unread() > 0 {
+            return Err(Fault::Unexpected(Kind::Refused));
+        }
+        let live = stream.stage == Stage::Live;
+        self.streams.remove(id, &self.budget);
+        Ok(live.then_some(Event::Refused(id, cause)))
+    }
+
+    fn on_reset(&mut self, id: StreamId, payload: &[u8]) -> Result<Option<Event<'static>>, Fault> {
+        let cause = messages::parse_cause(payload)?;
+        let Some(stream) = self.streams.addressed(id, Kind::Reset)? else {
+            return Ok(None);
+        };
+        let live = stream.stage == Stage::Live;
+        self.streams.remove(id, &self.budget);
+        Ok(live.then_some(Event::Reset(id, cause)))
+    }
+
+    fn on_closed(&mut self, id: StreamId) -> Result<Option<Event<'static>>, Fault> {
+        let Some(stream) = self.streams.addressed(id, Kind::Closed)? else {
+            return Ok(None);
+        };
+        let ending = stream.stage != Stage::Live;
+        if !ending && !(stream.fin_sent && stream.fin_received) {
+            return Err(Fault::Unexpected(Kind::Closed));
+        }
+        stream.closed_by_peer = true;
+        if ending {
+            self.streams.remove(id, &self.budget);
+        } else {
+            self.settle(id);
+        }
+        Ok(None)
+    }
+
+    fn on_credit(&mut self, id: StreamId, payload: &[u8]) -> Result<Option<Event<'static>>, Fault> {
+        let limit = messages::parse_credit(payload)?;
+        let Some(stream) = self.streams.addressed(id, Kind::Credit)? else {
+            return Ok(None);
+        };
+        stream.credit.raise(limit)?;
+        self.enter(id);
+        Ok(None)
+    }
+
+    fn on_data_start(&mut self, header: Header) -> Result<(), Fault> {
+        let id = StreamId::from_wire(header.stream);
+        let Some(stream) = self.streams.addressed(id, Kind::Data)? else {
+            return Ok(());
+        };
+        if stream.stage != Stage::Live {
+            return Ok(());
+        }
+        if stream.fin_received {
+            return Err(Fault::AfterFin);
+        }
+        stream.window.receive(header.payload())
+    }
+
+    fn on_data<'a>(&mut self, id: StreamId, bytes: &'a [u8], fin: bool) -> Option<Event<'a>> {
+        let stream = self.streams.get(id).filter(|stream| stream.stage == Stage::Live)?;
+        stream.fin_received |= fin;
+        Some(Event::Data(id, bytes, fin))
+    }
+
+    // ---- what is to be sent ---------------------------------------------------------------------------------------
+
+    /// Puts a stream with bytes and credit into the schedule.
+    fn enter(&mut self, id: StreamId) -> bool {
+        let Some(stream) = self.streams.get(id).filter(|stream| stream.sends()) else {
+            return false;
+        };
+        self.schedule.enter(id, &mut stream.turn, limits::QUANTUM);
+        true
+    }
+
+    /// Queues a stream that has a control frame to be sent.
+    fn talk(&mut self, id: StreamId) {
+        if let Some(stream) = self.streams.get(id) {
+            if !core::mem::replace(&mut stream.queued, true) {
+                self.talkers.push_back(id);
+            }
+        }
+    }
+
+    fn end(&mut self, id: StreamId, ending: Ending) {
+        if let Some(stream) = self.streams.get(id).filter(|stream| stream.stage == Stage::Live) {
+            stream.stage = Stage::Ending(ending);
+            self.talk(id);
+        }
+    }
+
+    /// Lets go of a stream that is finished: a client says so, a server waits until the client has.
+    fn settle(&mut self, id: StreamId) -> bool {
+        let Some(stream) = self.streams.get(id).filter(|stream| stream.is_finished()) else {
+            return false;
+        };
+        match self.end {
+            End::Client => self.end(id, Ending::Closed),
+            End::Server if stream.closed_by_peer => self.streams.remove(id, &self.budget),
+            End::Server => {}
+        }
+        true
+    }
+
+    fn put_outbox(&mut self, out: &mut Transmit) -> bool {
+        while let Some(frame) = self.outbox.front() {
+            if !messages::put_raw(out, frame) {
+                return false;
+            }
+            self.outbox.pop_front();
+        }
+        true
+    }
+
+    fn put_opens(&mut self, out: &mut Transmit) -> bool {
+        while let Some(&(id, registration, visitor)) = self.opening.front() {
+            if !messages::put_open(out, id, registration, visitor) {
+                return false;
+            }
+            self.opening.pop_front();
+        }
+        true
+    }
+
+    fn put_streams(&mut self, out: &mut Transmit) -> bool {
+        while let Some(&id) = self.talkers.front() {
+            if out.room() < limits::MAX_CONTROL {
+                return false;
+            }
+            self.talkers.pop_front();
+            self.put_stream(out, id);
+        }
+        true
+    }
+
+    fn put_stream(&mut self, out: &mut Transmit, id: StreamId) {
+        let Some(stream) = self.streams.get(id) else { return };
+        stream.queued = false;
+        if let Stage::Ending(ending) = stream.stage {
+            messages::put_ending(out, id, ending);
+            self.streams.remove(id, &self.budget);
+            return;
+        }
+        if core::mem::take(&mut stream.opened_due) {
+            messages::put_empty(out, Kind::Opened, id);
+        }
+        if core::mem::take(&mut stream.credit_due) {
+            messages::put_credit(out, id, stream.window.renew());
+        }
+    }
+
+    /// The session's books balance. For the simulator and the tests.
+    pub fn check(&self) {
+        let grown: u64 = self.streams.iter().map(|stream| u64::from(stream.window.grown())).sum();
+        assert!(grown <= self.budget.grown());
+        self.streams.iter().for_each(|stream| stream.window.check());
+        assert!(self.talkers.len() <= 2 * usize::from(u16::MAX));
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        for id in self.streams.ids() {
+            self.streams.remove(id, &self.budget);
+        }
+    }
+}
+
+fn registration_id(raw: u32, kind: Kind) -> Result<u16, Fault> {
+    u16::try_from(raw)
+        .ok()
+        .filter(|&id| id < limits::MAX_SERVICES)
+        .ok_or(Fault::BadId(kind))
+}
