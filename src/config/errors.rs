@@ -62,24 +62,36 @@ impl<'a> Faults<'a> {
         self.push(None, text, true);
     }
 
-    /// Adds what the TOML parser found. A duplicate key leaves the rest meaningful; a broken line takes with it what was
-    /// found on it and what may be only a consequence.
-    pub(super) fn syntax(&mut self, errors: &[toml::de::Error]) {
-        let source = self.source;
-        let at = |error: &toml::de::Error| error.span().map_or(0, |span| span.start);
-        for broken in errors.iter().filter(|error| !is_duplicate(error)).map(at) {
-            let line = source.line(broken);
-            let follows = |at: usize| line.contains(&at) || (at >= line.end && source.is_header(broken));
-            self.list
-                .retain(|fault| !fault.is_absence && !fault.at.is_some_and(follows));
+    /// Adds what the TOML parser found, one sentence a line. A duplicate key leaves the rest meaningful; a broken line
+    /// takes with it what was found on it and what may be only its consequence.
+    pub(super) fn syntax(&mut self, mut errors: Vec<toml::de::Error>) {
+        errors.sort_by_key(start);
+        for error in errors.iter().filter(|error| !is_duplicate(error)) {
+            self.forget_consequences(start(error));
         }
-        let mut last_line = None;
-        for error in errors {
-            let line = source.line(at(error));
-            if last_line.replace(line.clone()) != Some(line) {
-                self.push(Some(at(error)), sentence(source, error, at(error)), false);
+        let mut reported = None;
+        for error in &errors {
+            let (at, line) = (start(error), self.source.line(start(error)));
+            if reported.replace(line.clone()) != Some(line) {
+                self.push(Some(at), sentence(self.source, error), false);
+            }
+            if is_array(error) {
+                break;
             }
         }
+    }
+
+    /// A broken header leaves open what the lines below it belong to.
+    fn forget_consequences(&mut self, broken: usize) {
+        let line = self.source.line(broken);
+        let end = if self.source.is_header(broken) {
+            usize::MAX
+        } else {
+            line.end
+        };
+        let is_consequence = |at: usize| (line.start..=end).contains(&at);
+        self.list
+            .retain(|fault| !fault.is_absence && !fault.at.is_some_and(is_consequence));
     }
 
     /// Nothing, if nothing is wrong.
@@ -103,32 +115,35 @@ impl<'a> Faults<'a> {
     }
 }
 
+fn start(error: &toml::de::Error) -> usize {
+    error.span().map_or(0, |span| span.start)
+}
+
 fn is_duplicate(error: &toml::de::Error) -> bool {
     error.message() == "duplicate key"
 }
 
+/// No key takes an array; one that was opened by mistake swallows every line after it.
+fn is_array(error: &toml::de::Error) -> bool {
+    error.message().contains("array")
+}
+
 /// The parser's list of everything it would have taken is dropped, unless it is a single character.
-fn sentence(source: Source<'_>, error: &toml::de::Error, at: usize) -> String {
+fn sentence(source: Source<'_>, error: &toml::de::Error) -> String {
     let (what, expected) = error
         .message()
         .split_once(", expected ")
         .unwrap_or((error.message(), ""));
-    let what = match what {
-        "duplicate key" => "is there twice; only one can count",
-        "string values must be quoted" => "a string must be in quotes, for example \"text\"",
-        what => what,
+    let (what, expected) = match (what, expected) {
+        ("duplicate key", _) => ("is there twice; only one can count", ""),
+        ("string values must be quoted", _) => ("a string must be in quotes, for example \"text\"", ""),
+        (_, "`\"`" | "`'`" | "`\"\"\"`" | "`'''`") => ("the string is not closed", expected),
+        (what, expected) if expected.starts_with('`') && !expected.contains(", ") => (what, expected),
+        (what, _) => (what, ""),
     };
-    let expected = if is_literal(expected) {
-        format!(", expected {expected}")
-    } else {
-        String::new()
-    };
-    match source.key_near(at).as_str() {
-        "" => format!("{what}{expected}"),
-        key => format!("{key}: {what}{expected}"),
+    let separator = if expected.is_empty() { "" } else { ", expected " };
+    match source.key_near(start(error)).as_str() {
+        "" => format!("{what}{separator}{expected}"),
+        key => format!("{key}: {what}{separator}{expected}"),
     }
-}
-
-fn is_literal(expected: &str) -> bool {
-    expected.starts_with('`') && !expected.contains(", ")
 }

@@ -15,7 +15,7 @@ pub fn help(out: &mut dyn Write) -> fmt::Result {
     for row in ROWS {
         match row.form {
             Form::Table | Form::Services => write!(out, "\n[{}]{}\n", Path(row), Facts(row))?,
-            _ => writeln!(out, "  {:<20} {}{}", row.name(), row.form, Facts(row))?,
+            _ => writeln!(out, "  {:<20} {}{}", label(row), row.form, Facts(row))?,
         }
         if !row.doc.is_empty() {
             writeln!(out, "      {}", row.doc)?;
@@ -31,6 +31,19 @@ pub fn readme_reference(out: &mut dyn Write) -> fmt::Result {
         writeln!(out, "| `{}` | {} | {} | {} |", Path(row), row.form, row.absent, row.doc)?;
     }
     Ok(())
+}
+
+/// A key that only one role has, in a table of both, says so.
+fn label(row: &Row) -> String {
+    let is_shared = |table: &str| ROWS.iter().any(|row| row.path.strip_prefix("*.") == Some(table));
+    match row
+        .path
+        .split_once('.')
+        .and_then(|(role, rest)| Some((role, rest.rsplit_once('.')?.0)))
+    {
+        Some((role, table)) if role != "*" && is_shared(table) => format!("{} ({role})", row.name()),
+        _ => row.name().to_owned(),
+    }
 }
 
 /// A row's path with NAME for a service's name.

@@ -137,7 +137,7 @@ fn evaluate(
         .iter()
         .filter_map(|role| build::build(document, *role, &mut faults))
         .collect();
-    faults.syntax(&syntax);
+    faults.syntax(syntax);
     faults.into_result().map(|()| configs)
 }
 
