@@ -47,6 +47,8 @@ pub use types::{
     Client, ClientService, Config, Kind, Role, Secret, Server, ServerService, Tcp, Transport, TransportKind,
 };
 
+pub(crate) use suggest::distance;
+
 use errors::Faults;
 use source::Source;
 
@@ -89,6 +91,15 @@ pub fn capabilities() -> &'static [(Group, &'static str)] {
         #[cfg(feature = "key-docs")]
         (Group::Feature, "key-docs"),
     ]
+}
+
+/// What this build has of one group.
+pub fn available(group: Group) -> Vec<&'static str> {
+    capabilities()
+        .iter()
+        .filter(|(of, _)| *of == group)
+        .map(|(_, name)| *name)
+        .collect()
 }
 
 /// Reads and checks the file at `path` for one role; `None` means the only one it has a block for.
@@ -171,11 +182,7 @@ const NO_BLOCK: &str = "has neither [server] nor [client]";
 
 /// Whether this build has `name`; if not, in a sentence what it has instead.
 fn require(group: Group, name: &str) -> Result<(), String> {
-    let has: Vec<&str> = capabilities()
-        .iter()
-        .filter(|(of, _)| *of == group)
-        .map(|(_, name)| *name)
-        .collect();
+    let has = available(group);
     if has.contains(&name) {
         return Ok(());
     }

@@ -80,7 +80,7 @@ fn append(list: &mut String, separator: &str, item: [&str; 3]) {
 }
 
 /// Insertions, deletions, replacements and swaps of neighbours that turn `a` into `b`.
-fn distance(a: &str, b: &str) -> usize {
+pub(crate) fn distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
     let mut older = Vec::new();
     let mut above: Vec<usize> = (0..=b.len()).collect();
