@@ -20,7 +20,9 @@ fn client_waits_for_the_server() {
     tunnel.start_server();
     tunnel.wait_until_up();
     tunnel.client().wait_for("INFO  client: connected server=");
-    tunnel.client().wait_for("INFO  client: service is registered service=echo");
+    tunnel
+        .client()
+        .wait_for("INFO  client: service is registered service=echo");
     visitor::echo(&tunnel.visit("echo"), b"at last");
 }
 
@@ -31,8 +33,14 @@ fn client_retries_for_ever_without_spinning() {
     let mut tunnel = builder.line(Role::Client, "retry_interval = 0").build();
     let start = Instant::now();
     tunnel.start_client();
-    eventually("ten attempts", PATIENCE, || tunnel.client().log().all("retry in").len() >= 10);
-    assert!(start.elapsed() > Duration::from_secs(1), "ten attempts in {:?}", start.elapsed());
+    eventually("ten attempts", PATIENCE, || {
+        tunnel.client().log().all("retry in").len() >= 10
+    });
+    assert!(
+        start.elapsed() > Duration::from_secs(1),
+        "ten attempts in {:?}",
+        start.elapsed()
+    );
 }
 
 #[test]
@@ -52,13 +60,19 @@ fn client_comes_back_after(signal: Signal) {
     let mark = tunnel.server().log().mark();
     end(tunnel.process(Role::Client), signal);
     visitor::end(&visitor);
-    tunnel.server().log().wait_after(mark, "INFO  server: service is down service=echo");
+    tunnel
+        .server()
+        .log()
+        .wait_after(mark, "INFO  server: service is down service=echo");
     let public = tunnel.public("echo");
     eventually("the service's port is closed", PATIENCE, || visitor::is_refused(public));
 
     let mark = tunnel.server().log().mark();
     tunnel.start_client();
-    tunnel.server().log().wait_after(mark, "INFO  server: service is up service=echo");
+    tunnel
+        .server()
+        .log()
+        .wait_after(mark, "INFO  server: service is up service=echo");
     visitor::echo(&tunnel.visit("echo"), b"back");
 }
 
@@ -98,7 +112,9 @@ fn either_role_says_goodbye_within_two_seconds() {
                 .service("echo", Kind::Tcp, echo.address())
                 .service("flood", Kind::Tcp, flood.address())
                 .start();
-            let _visitors: Vec<_> = (0..10).flat_map(|_| [busy_visitor(&tunnel), tunnel.visit("flood")]).collect();
+            let _visitors: Vec<_> = (0..10)
+                .flat_map(|_| [busy_visitor(&tunnel), tunnel.visit("flood")])
+                .collect();
             let process = tunnel.process(role);
             process.signal(signal);
             let status = process.exit_within(GOODBYE);
@@ -127,13 +143,19 @@ fn frozen_client_is_noticed_and_comes_back() {
     let mark = tunnel.server().log().mark();
     tunnel.process(Role::Client).signal(Signal::Stop);
     visitor::end(&visitor);
-    tunnel.server().log().wait_after(mark, "INFO  server: service is down service=echo");
+    tunnel
+        .server()
+        .log()
+        .wait_after(mark, "INFO  server: service is down service=echo");
     let public = tunnel.public("echo");
     eventually("the service's port is closed", PATIENCE, || visitor::is_refused(public));
 
     let mark = tunnel.server().log().mark();
     tunnel.process(Role::Client).signal(Signal::Continue);
-    tunnel.server().log().wait_after(mark, "INFO  server: service is up service=echo");
+    tunnel
+        .server()
+        .log()
+        .wait_after(mark, "INFO  server: service is up service=echo");
     visitor::echo(&tunnel.visit("echo"), b"thawed");
 }
 
@@ -153,7 +175,10 @@ fn frozen_server_is_noticed_and_comes_back() {
 
     let mark = tunnel.client().log().mark();
     tunnel.process(Role::Server).signal(Signal::Continue);
-    tunnel.client().log().wait_after(mark, "INFO  client: service is registered service=echo");
+    tunnel
+        .client()
+        .log()
+        .wait_after(mark, "INFO  client: service is registered service=echo");
     eventually("the echo is back", PATIENCE, || visitor::echoes(tunnel.public("echo")));
 }
 
@@ -163,7 +188,9 @@ fn quiet_link_outlives_many_heartbeats() {
     let tunnel = with_short_heartbeats(&echo);
     let visitor = busy_visitor(&tunnel);
     let start = Instant::now();
-    eventually("three time-outs have passed", PATIENCE, || start.elapsed() > Duration::from_secs(9));
+    eventually("three time-outs have passed", PATIENCE, || {
+        start.elapsed() > Duration::from_secs(9)
+    });
     visitor::echo(&visitor, b"still here");
     assert_eq!(tunnel.client().log().all("link is down"), [""; 0]);
 }
@@ -188,7 +215,10 @@ fn taken_port_is_waited_for_and_harms_no_other_service() {
     tunnel.start_client();
     tunnel.server().wait_for("service is up service=echo ");
     let complaint = tunnel.server().wait_for("service=late .. in use");
-    assert!(complaint.contains(&taken.to_string()), "the address is missing: {complaint}");
+    assert!(
+        complaint.contains(&taken.to_string()),
+        "the address is missing: {complaint}"
+    );
     let visitor = busy_visitor(&tunnel);
 
     drop(holder);
@@ -203,7 +233,10 @@ fn taken_control_port_ends_the_server_with_a_sentence() {
     let holder = address::listen(address::own());
     let taken = holder.local_addr().expect("the address that is taken");
     let dir = rig::TempDir::new();
-    let file = dir.write("server.toml", format!("[server]\nbind_addr = \"{taken}\"\n[server.services]\n"));
+    let file = dir.write(
+        "server.toml",
+        format!("[server]\nbind_addr = \"{taken}\"\n[server.services]\n"),
+    );
     let mut command = rig::pinhole(Role::Server);
     command.arg("-s").arg(file);
     let mut server = Process::start("server", command);
@@ -215,7 +248,10 @@ fn taken_control_port_ends_the_server_with_a_sentence() {
 #[test]
 fn one_file_may_carry_both_roles() {
     let echo = Local::serve(local::echo);
-    let tunnel = Tunnel::builder().service("echo", Kind::Tcp, echo.address()).one_file().start();
+    let tunnel = Tunnel::builder()
+        .service("echo", Kind::Tcp, echo.address())
+        .one_file()
+        .start();
     visitor::echo(&tunnel.visit("echo"), b"one file");
 }
 
@@ -232,7 +268,9 @@ fn log_names_the_real_addresses() {
 }
 
 fn with_short_heartbeats(echo: &Local) -> Tunnel {
-    heartbeats(Tunnel::builder(), 1, 3, 3).service("echo", Kind::Tcp, echo.address()).start()
+    heartbeats(Tunnel::builder(), 1, 3, 3)
+        .service("echo", Kind::Tcp, echo.address())
+        .start()
 }
 
 /// Seconds of the server's interval and time-out, and of the client's time-out.

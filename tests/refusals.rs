@@ -9,7 +9,11 @@ const TOLD: &str = "unknown service or wrong token";
 
 #[test]
 fn wrong_token_is_refused() {
-    refused(|service| service.token_at(Role::Client, "not the token"), TOLD, "wrong token");
+    refused(
+        |service| service.token_at(Role::Client, "not the token"),
+        TOLD,
+        "wrong token",
+    );
 }
 
 #[test]
@@ -33,9 +37,16 @@ fn refused(spoil: impl Fn(Service) -> Service, told: &str, known: &str) {
     for services in [[sound.clone(), spoilt.clone()], [spoilt, sound]] {
         let [first, second] = services;
         let tunnel = Tunnel::builder().with(first).with(second).start();
-        let line = tunnel.client().wait_for("WARN  client: service is refused service=spoilt .. reason=");
-        assert!(line.contains(told) || line.contains(known), "neither `{told}` nor `{known}` in: {line}");
-        let line = tunnel.server().wait_for("WARN  server: registration is refused service=spoilt .. reason=");
+        let line = tunnel
+            .client()
+            .wait_for("WARN  client: service is refused service=spoilt .. reason=");
+        assert!(
+            line.contains(told) || line.contains(known),
+            "neither `{told}` nor `{known}` in: {line}"
+        );
+        let line = tunnel
+            .server()
+            .wait_for("WARN  server: registration is refused service=spoilt .. reason=");
         assert!(line.contains(known), "no `{known}` in: {line}");
         visitor::echo(&tunnel.visit("sound"), b"unharmed");
         assert_eq!(tunnel.client().log().all("link is down"), [""; 0]);
@@ -65,17 +76,26 @@ fn refused_service_is_registered_again_at_its_own_pace() {
         .start();
     let mut mark = tunnel.client().log().mark();
     for _ in 0..3 {
-        tunnel.client().log().wait_after(mark, "service is refused service=spoilt");
+        tunnel
+            .client()
+            .log()
+            .wait_after(mark, "service is refused service=spoilt");
         mark = tunnel.client().log().mark();
     }
-    assert_eq!(tunnel.client().log().all("client: connected").len(), 1, "the link was punished");
+    assert_eq!(
+        tunnel.client().log().all("client: connected").len(),
+        1,
+        "the link was punished"
+    );
 }
 
 #[test]
 fn tokens_of_a_service_replace_the_default() {
     let echo = Local::serve(local::echo);
     let service = Service::new("echo", Kind::Tcp, echo.address());
-    let service = service.token_at(Role::Server, "its own").token_at(Role::Client, "its own");
+    let service = service
+        .token_at(Role::Server, "its own")
+        .token_at(Role::Client, "its own");
     let tunnel = Tunnel::builder().with(service).start();
     visitor::echo(&tunnel.visit("echo"), b"own token");
 }
@@ -89,10 +109,16 @@ fn two_clients_with_one_file_do_not_fight() {
 
     let second = tunnel.spawn(Role::Client);
     second.wait_for("WARN  client: service is refused service=echo .. reason=");
-    tunnel.server().wait_for("WARN  server: registration is refused service=echo .. reason=");
+    tunnel
+        .server()
+        .wait_for("WARN  server: registration is refused service=echo .. reason=");
     visitor::echo(&visitor, b"after");
     visitor::echo(&tunnel.visit("echo"), b"the first one's");
     assert_eq!(tunnel.server().log().all("service is down"), [""; 0]);
     assert_eq!(tunnel.client().log().all("link is down"), [""; 0]);
-    assert_eq!(second.log().all("link is down"), [""; 0], "the second one waits on its link");
+    assert_eq!(
+        second.log().all("link is down"),
+        [""; 0],
+        "the second one waits on its link"
+    );
 }

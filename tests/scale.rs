@@ -20,7 +20,10 @@ fn two_thousand_visitors_at_once() {
     for (number, visitor) in visitors.iter_mut().enumerate() {
         let words = format!("visitor {number}\n");
         let answer = rig::receive(&*visitor, words.len() as u64).expect("an echo");
-        assert!(answer == hash(words.as_bytes()), "visitor {number} got another one's words");
+        assert!(
+            answer == hash(words.as_bytes()),
+            "visitor {number} got another one's words"
+        );
     }
     assert_eq!(inspect::connections(tunnel.client(), tunnel.control()), 1);
 }
@@ -73,7 +76,9 @@ fn short_visit(public: SocketAddr, number: usize) {
 fn hundred_services_share_one_link() {
     let echo = Local::serve(local::echo);
     let names: Vec<_> = (0..100).map(|number| format!("service-{number}")).collect();
-    let builder = names.iter().fold(Tunnel::builder(), |b, name| b.service(name, Kind::Tcp, echo.address()));
+    let builder = names
+        .iter()
+        .fold(Tunnel::builder(), |b, name| b.service(name, Kind::Tcp, echo.address()));
     let tunnel = builder.start();
     let visitors: Vec<_> = names.iter().map(|name| tunnel.visit(name)).collect();
     for (visitor, name) in visitors.iter().zip(&names) {

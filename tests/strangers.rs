@@ -21,13 +21,21 @@ fn silent_strangers_neither_delay_a_client_nor_stay() {
 
     tunnel.start_client();
     tunnel.wait_until_up();
-    assert!(opened.elapsed() < Duration::from_secs(2), "a client took {:?}", opened.elapsed());
+    assert!(
+        opened.elapsed() < Duration::from_secs(2),
+        "a client took {:?}",
+        opened.elapsed()
+    );
     visitor::echo(&tunnel.visit("echo"), b"beside strangers");
 
     for stranger in &silent {
         visitor::end(stranger);
     }
-    assert!(opened.elapsed() < Duration::from_secs(10), "silent strangers stayed {:?}", opened.elapsed());
+    assert!(
+        opened.elapsed() < Duration::from_secs(10),
+        "silent strangers stayed {:?}",
+        opened.elapsed()
+    );
     visitor::echo(&tunnel.visit("echo"), b"after strangers");
 }
 
@@ -54,7 +62,11 @@ fn nonsense_is_closed_and_counted() {
         let _ = (&stranger).write_all(&bytes);
         let start = Instant::now();
         visitor::end(&stranger);
-        assert!(start.elapsed() < Duration::from_secs(10), "{what} stayed {:?}", start.elapsed());
+        assert!(
+            start.elapsed() < Duration::from_secs(10),
+            "{what} stayed {:?}",
+            start.elapsed()
+        );
         visitor::echo(&visitor, what.as_bytes());
     }
     tunnel.server().wait_for("WARN  server: .. refused, last peer=");

@@ -2,7 +2,7 @@
 
 mod rig;
 
-use std::net::{Shutdown, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, TcpStream};
 use std::thread;
 
 use rig::local;
@@ -15,7 +15,12 @@ const MIB: u64 = 1024 * KIB;
 /// Runs `body` with a tunnel to `local` over each transport; the service is named `service`.
 fn over_each_transport(local: &Local, body: impl Fn(&Tunnel)) {
     for transport in Transport::ALL {
-        body(&Tunnel::builder().service("service", Kind::Tcp, local.address()).transport(transport).start());
+        body(
+            &Tunnel::builder()
+                .service("service", Kind::Tcp, local.address())
+                .transport(transport)
+                .start(),
+        );
     }
 }
 
@@ -23,7 +28,10 @@ fn over_each_transport(local: &Local, body: impl Fn(&Tunnel)) {
 fn with_both_ends(body: impl Fn(TcpStream, TcpStream)) {
     for transport in Transport::ALL {
         let door = Local::door();
-        let tunnel = Tunnel::builder().service("service", Kind::Tcp, door.address()).transport(transport).start();
+        let tunnel = Tunnel::builder()
+            .service("service", Kind::Tcp, door.address())
+            .transport(transport)
+            .start();
         let near = tunnel.visit("service");
         body(near, door.arrival());
     }
@@ -229,16 +237,38 @@ fn visitors_that_say_nothing_leave_no_trace() {
 fn ports_may_be_left_to_the_server() {
     let echo = Local::serve(local::echo);
     let any = (address::own(), 0).into();
-    let tunnel = Tunnel::builder().with(Service::new("echo", Kind::Tcp, echo.address()).public(any)).start();
+    let tunnel = Tunnel::builder()
+        .with(Service::new("echo", Kind::Tcp, echo.address()).public(any))
+        .start();
     assert_ne!(tunnel.public("echo").port(), 0);
     visitor::echo(&tunnel.visit("echo"), b"any port");
 }
 
 #[test]
 fn everything_works_over_ipv6() {
-    let Some(ipv6) = address::ipv6() else { return rig::program::skip("this machine has no ::1") };
+    let Some(ipv6) = address::ipv6() else {
+        return rig::program::skip("this machine has no ::1");
+    };
     let echo = Local::serve_on(ipv6, local::echo);
-    let tunnel = Tunnel::builder().address(ipv6).service("echo", Kind::Tcp, echo.address()).start();
+    let tunnel = Tunnel::builder()
+        .address(ipv6)
+        .service("echo", Kind::Tcp, echo.address())
+        .start();
     assert!(tunnel.control().is_ipv6() && tunnel.public("echo").is_ipv6());
     visitor::echo(&tunnel.visit("echo"), b"over IPv6");
+}
+
+#[test]
+fn names_lead_to_whichever_address_answers() {
+    let addresses = [Some(Ipv4Addr::LOCALHOST.into()), address::ipv6()];
+    for address in addresses.into_iter().flatten() {
+        let echo = Local::serve_on(address, local::echo);
+        let service = Service::new("echo", Kind::Tcp, echo.address()).local_host("localhost");
+        let tunnel = Tunnel::builder()
+            .address(address)
+            .remote_host("localhost")
+            .with(service)
+            .start();
+        visitor::echo(&tunnel.visit("echo"), b"by name");
+    }
 }

@@ -29,7 +29,9 @@ pub fn listen(address: IpAddr) -> TcpListener {
 /// As many free ports of `address` as asked for, all different.
 pub fn free_ports(address: IpAddr, count: usize) -> Vec<SocketAddr> {
     let held: Vec<_> = (0..count).map(|_| listen(address)).collect();
-    held.iter().map(|listener| listener.local_addr().expect("its own address")).collect()
+    held.iter()
+        .map(|listener| listener.local_addr().expect("its own address"))
+        .collect()
 }
 
 /// One free port of `address`.

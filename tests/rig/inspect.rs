@@ -8,7 +8,9 @@ use super::Process;
 
 /// Open descriptors of a process.
 pub fn descriptors(process: &Process) -> usize {
-    fs::read_dir(format!("/proc/{}/fd", process.id())).expect("the descriptors of a running process").count()
+    fs::read_dir(format!("/proc/{}/fd", process.id()))
+        .expect("the descriptors of a running process")
+        .count()
 }
 
 /// KiB of memory that a process held at its highest so far.
@@ -29,7 +31,11 @@ pub fn connections(process: &Process, peer: SocketAddr) -> usize {
     };
     let table = fs::read_to_string(format!("/proc/{}/net/{table}", process.id())).expect("the table of sockets");
     let own = sockets(process);
-    table.lines().filter_map(established).filter(|row| row.peer == hex(peer) && own.contains(row.inode)).count()
+    table
+        .lines()
+        .filter_map(established)
+        .filter(|row| row.peer == hex(peer) && own.contains(row.inode))
+        .count()
 }
 
 /// A row of /proc/net/tcp.
@@ -40,7 +46,10 @@ struct Row<'a> {
 
 fn established(line: &str) -> Option<Row<'_>> {
     let columns: Vec<_> = line.split_whitespace().collect();
-    (columns.get(3)? == &"01").then_some(Row { peer: columns[2], inode: columns.get(9)? })
+    (columns.get(3)? == &"01").then_some(Row {
+        peer: columns[2],
+        inode: columns.get(9)?,
+    })
 }
 
 /// The inodes of a process's sockets, as in /proc/net/tcp.
@@ -58,13 +67,18 @@ fn hex(address: SocketAddr) -> String {
         IpAddr::V4(ip) => ip.octets().to_vec(),
         IpAddr::V6(ip) => ip.octets().to_vec(),
     };
-    let words = bytes.chunks_exact(4).map(|word| u32::from_ne_bytes([word[0], word[1], word[2], word[3]]));
+    let words = bytes
+        .chunks_exact(4)
+        .map(|word| u32::from_ne_bytes([word[0], word[1], word[2], word[3]]));
     let words: String = words.map(|word| format!("{word:08X}")).collect();
     format!("{words}:{:04X}", address.port())
 }
 
 fn status_line(process: &Process, key: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", process.id())).expect("the status of a process");
-    let line = status.lines().find_map(|line| line.strip_prefix(key)).expect("a line of /proc/PID/status");
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix(key))
+        .expect("a line of /proc/PID/status");
     line.trim().trim_end_matches(" kB").parse().expect("a number of kB")
 }

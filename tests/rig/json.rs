@@ -33,28 +33,36 @@ impl Json {
     /// The value at `key`.
     #[track_caller]
     pub fn get(&self, key: &str) -> &Json {
-        let Json::Table(table) = self else { panic!("no table to look up `{key}` in: {self:?}") };
+        let Json::Table(table) = self else {
+            panic!("no table to look up `{key}` in: {self:?}")
+        };
         table.get(key).unwrap_or_else(|| panic!("no `{key}` in {self:?}"))
     }
 
     /// The elements of a list.
     #[track_caller]
     pub fn list(&self) -> &[Json] {
-        let Json::List(list) = self else { panic!("not a list: {self:?}") };
+        let Json::List(list) = self else {
+            panic!("not a list: {self:?}")
+        };
         list
     }
 
     /// The number.
     #[track_caller]
     pub fn number(&self) -> f64 {
-        let Json::Number(number) = self else { panic!("not a number: {self:?}") };
+        let Json::Number(number) = self else {
+            panic!("not a number: {self:?}")
+        };
         *number
     }
 
     /// The text.
     #[track_caller]
     pub fn text(&self) -> &str {
-        let Json::Text(text) = self else { panic!("not a text: {self:?}") };
+        let Json::Text(text) = self else {
+            panic!("not a text: {self:?}")
+        };
         text
     }
 }
@@ -104,7 +112,12 @@ impl Reader<'_> {
             if self.take(close) {
                 return;
             }
-            assert!(self.take(','), "no `,` or `{close}` before `{}` in {}", self.rest, self.text);
+            assert!(
+                self.take(','),
+                "no `,` or `{close}` before `{}` in {}",
+                self.rest,
+                self.text
+            );
         }
     }
 
@@ -137,14 +150,21 @@ impl Reader<'_> {
     }
 
     fn word(&mut self) -> Json {
-        let end = self.rest.find([',', '}', ']', ' ', '\n', '\t', '\r']).unwrap_or(self.rest.len());
+        let end = self
+            .rest
+            .find([',', '}', ']', ' ', '\n', '\t', '\r'])
+            .unwrap_or(self.rest.len());
         let (word, rest) = self.rest.split_at(end);
         self.rest = rest;
         match word {
             "null" => Json::Null,
             "true" => Json::Bool(true),
             "false" => Json::Bool(false),
-            number => Json::Number(number.parse().unwrap_or_else(|_| panic!("`{number}` is no JSON: {}", self.text))),
+            number => Json::Number(
+                number
+                    .parse()
+                    .unwrap_or_else(|_| panic!("`{number}` is no JSON: {}", self.text)),
+            ),
         }
     }
 
@@ -156,7 +176,11 @@ impl Reader<'_> {
     }
 
     fn next(&mut self) -> char {
-        let next = self.rest.chars().next().unwrap_or_else(|| panic!("the JSON is cut off: {}", self.text));
+        let next = self
+            .rest
+            .chars()
+            .next()
+            .unwrap_or_else(|| panic!("the JSON is cut off: {}", self.text));
         self.rest = &self.rest[next.len_utf8()..];
         next
     }

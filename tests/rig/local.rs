@@ -31,7 +31,10 @@ impl Local {
 
     /// The same on an address that is known.
     pub fn serve_at(address: SocketAddr, handle: impl Fn(TcpStream) + Send + Sync + 'static) -> Local {
-        Local::on(TcpListener::bind(address).expect("the address of the local service"), handle)
+        Local::on(
+            TcpListener::bind(address).expect("the address of the local service"),
+            handle,
+        )
     }
 
     /// The same on any port of `address`.
@@ -59,7 +62,11 @@ impl Local {
         let stopping = Arc::new(AtomicBool::new(false));
         let stop = stopping.clone();
         let listening = thread::spawn(move || accept(&listener, &stop, Arc::new(handle)));
-        Local { address, stopping, listening: Some(listening) }
+        Local {
+            address,
+            stopping,
+            listening: Some(listening),
+        }
     }
 }
 
@@ -82,7 +89,9 @@ impl Door {
     /// The next connection.
     #[track_caller]
     pub fn arrival(&self) -> TcpStream {
-        self.arrivals.recv_timeout(PATIENCE).expect("a connection to the local service")
+        self.arrivals
+            .recv_timeout(PATIENCE)
+            .expect("a connection to the local service")
     }
 }
 
@@ -142,7 +151,9 @@ fn accept(listener: &TcpListener, stop: &AtomicBool, handle: Arc<impl Fn(TcpStre
         }
         let handle = handle.clone();
         // Thousands of these run at once: their stacks are small.
-        let thread = thread::Builder::new().stack_size(128 * 1024).spawn(move || handle(stream));
+        let thread = thread::Builder::new()
+            .stack_size(128 * 1024)
+            .spawn(move || handle(stream));
         thread.expect("a thread for a connection");
     }
 }

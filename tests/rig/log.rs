@@ -64,15 +64,22 @@ impl Log {
 
     /// All lines with `words` so far, as in [`Log::wait_for`].
     pub fn all(&self, words: &str) -> Vec<String> {
-        self.lock().all.iter().filter(|line| matches(line, words)).cloned().collect()
+        self.lock()
+            .all
+            .iter()
+            .filter(|line| matches(line, words))
+            .cloned()
+            .collect()
     }
 
     /// Waits until the process has closed its end, then returns everything.
     #[track_caller]
     pub fn whole(&self) -> String {
         let lines = self.lock();
-        let (lines, timeout) =
-            self.changed.wait_timeout_while(lines, PATIENCE, |lines| !lines.ended).expect("the log's lock");
+        let (lines, timeout) = self
+            .changed
+            .wait_timeout_while(lines, PATIENCE, |lines| !lines.ended)
+            .expect("the log's lock");
         assert!(!timeout.timed_out(), "the log did not end within {PATIENCE:?}");
         lines.all.join("\n")
     }

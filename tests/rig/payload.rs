@@ -21,7 +21,10 @@ impl Payload {
     pub fn new(seed: u64) -> Payload {
         let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
         let words = (0..PIECE / 8).flat_map(|_| xorshift(&mut state).to_le_bytes());
-        Payload { piece: words.collect(), number: 0 }
+        Payload {
+            piece: words.collect(),
+            number: 0,
+        }
     }
 
     /// Its first `length` bytes.
@@ -65,7 +68,10 @@ pub fn receive(mut from: impl Read, length: u64) -> io::Result<Hash> {
     while left > 0 {
         let count = from.read(&mut buffer[..left.min(PIECE) as usize])?;
         if count == 0 {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("{left} of {length} bytes are missing")));
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                format!("{left} of {length} bytes are missing"),
+            ));
         }
         hash.update(&buffer[..count]);
         left -= count as u64;

@@ -23,8 +23,14 @@ impl Process {
         let (reader, writer) = io::pipe().expect("a pipe");
         let errors = writer.try_clone().expect("a second end of the pipe");
         command.stdin(Stdio::null()).stdout(writer).stderr(errors);
-        let child = command.spawn().unwrap_or_else(|error| panic!("{name} does not start: {error}"));
-        Process { name: name.to_owned(), child, log: Log::follow(reader) }
+        let child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("{name} does not start: {error}"));
+        Process {
+            name: name.to_owned(),
+            child,
+            log: Log::follow(reader),
+        }
     }
 
     /// What it wrote, to stdout and stderr.

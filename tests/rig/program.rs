@@ -13,7 +13,10 @@ pub use super::sys::is_root;
 pub fn find(name: &str, package: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let administration = ["/usr/sbin", "/sbin"].map(PathBuf::from);
-    let found = env::split_paths(&path).chain(administration).map(|dir| dir.join(name)).find(|path| path.is_file());
+    let found = env::split_paths(&path)
+        .chain(administration)
+        .map(|dir| dir.join(name))
+        .find(|path| path.is_file());
     if found.is_none() {
         skip(&format!("{name} is missing: apt-get install {package}"));
     }
@@ -22,7 +25,10 @@ pub fn find(name: &str, package: &str) -> Option<PathBuf> {
 
 /// Says that the rest of a test is skipped, past the capture of passing tests.
 pub fn skip(reason: &str) {
-    assert!(env::var_os("PINHOLE_NO_SKIP").is_none(), "nothing may be skipped here, but {reason}");
+    assert!(
+        env::var_os("PINHOLE_NO_SKIP").is_none(),
+        "nothing may be skipped here, but {reason}"
+    );
     let test = std::thread::current();
     let _ = writeln!(io::stderr(), "\nSKIP {}: {reason}", test.name().unwrap_or("a test"));
 }
@@ -33,12 +39,18 @@ pub fn run(program: &Path, arguments: &[&str]) -> String {
     let output = output(Command::new(program).args(arguments));
     let words = String::from_utf8_lossy(&output.stdout).into_owned();
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{program:?} {arguments:?}: {}\n{words}\n{errors}", output.status);
+    assert!(
+        output.status.success(),
+        "{program:?} {arguments:?}: {}\n{words}\n{errors}",
+        output.status
+    );
     words
 }
 
 /// Runs `command` to its end, whatever that is.
 #[track_caller]
 pub fn output(command: &mut Command) -> Output {
-    command.output().unwrap_or_else(|error| panic!("{command:?} does not start: {error}"))
+    command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?} does not start: {error}"))
 }

@@ -38,11 +38,17 @@ pub fn send_signal(pid: u32, signal: Signal) {
 
 /// Lets this process and the ones it starts open at least `count` files.
 pub fn raise_descriptor_limit(count: libc::rlim_t) {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
     // SAFETY: getrlimit fills the structure that it is given.
     let result = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) };
     assert_eq!(result, 0, "getrlimit: {}", io::Error::last_os_error());
-    assert!(limit.rlim_max >= count, "this test needs {count} descriptors: `ulimit -Hn` is lower");
+    assert!(
+        limit.rlim_max >= count,
+        "this test needs {count} descriptors: `ulimit -Hn` is lower"
+    );
     limit.rlim_cur = limit.rlim_max;
     // SAFETY: setrlimit reads the structure that it is given.
     let result = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) };

@@ -1,7 +1,7 @@
 //! A server and a client of `pinhole` with their files, and services exposed through them.
 
 use std::env;
-use std::fmt::Write;
+use std::fmt::{self, Display, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::Command;
@@ -45,7 +45,7 @@ pub struct Service {
     token: [Option<String>; 2],
     exists: [bool; 2],
     public: Option<SocketAddr>,
-    local: SocketAddr,
+    local: String,
 }
 
 /// What a [`Tunnel`] will be.
@@ -54,6 +54,7 @@ pub struct Builder {
     transport: Transport,
     services: Vec<Service>,
     lines: [Vec<String>; 2],
+    remote_host: Option<String>,
     filter: Option<String>,
     one_file: bool,
 }
@@ -89,8 +90,15 @@ impl Kind {
 impl Service {
     /// A service in both files, with the token of the tests, on a free port of the tunnel's address.
     pub fn new(name: &str, kind: Kind, local: SocketAddr) -> Service {
-        let name = name.to_owned();
-        Service { name, kind: [kind; 2], token: [None, None], exists: [true; 2], public: None, local }
+        let (name, local) = (name.to_owned(), local.to_string());
+        Service {
+            name,
+            kind: [kind; 2],
+            token: [None, None],
+            exists: [true; 2],
+            public: None,
+            local,
+        }
     }
 
     /// Another kind in the file of `role`.
@@ -108,6 +116,13 @@ impl Service {
     /// Not in the file of `role`.
     pub fn missing_at(mut self, role: Role) -> Service {
         self.exists[role as usize] = false;
+        self
+    }
+
+    /// With a local address that has this host instead of a literal one.
+    pub fn local_host(mut self, host: &str) -> Service {
+        let (_, port) = self.local.rsplit_once(':').expect("an address with a port");
+        self.local = format!("{host}:{port}");
         self
     }
 
@@ -129,7 +144,9 @@ impl Service {
             Role::Server => format!("bind_addr = \"{}\"", self.public.expect("a public address")),
             Role::Client => format!("local_addr = \"{local}\""),
         };
-        let token = self.token[role as usize].as_ref().map(|token| format!("token = \"{token}\"\n"));
+        let token = self.token[role as usize]
+            .as_ref()
+            .map(|token| format!("token = \"{token}\"\n"));
         let token = token.unwrap_or_default();
         format!("[{role}.services.{name}]\ntype = \"{kind}\"\n{address}\n{token}")
     }
@@ -159,6 +176,12 @@ impl Builder {
         self
     }
 
+    /// The host of the client's `remote_addr`, instead of the address itself.
+    pub fn remote_host(mut self, host: &str) -> Builder {
+        self.remote_host = Some(host.to_owned());
+        self
+    }
+
     /// One more line in the `[server]` or `[client]` table.
     pub fn line(mut self, role: Role, line: &str) -> Builder {
         self.lines[role as usize].push(line.to_owned());
@@ -183,7 +206,12 @@ impl Builder {
         for (service, &port) in self.services.iter_mut().zip(&ports[1..]) {
             service.public.get_or_insert(port);
         }
-        Tunnel { plan: self, dir: TempDir::new(), control: ports[0], processes: [None, None] }
+        Tunnel {
+            plan: self,
+            dir: TempDir::new(),
+            control: ports[0],
+            processes: [None, None],
+        }
     }
 
     /// Starts server and client and returns once every service is up that can be.
@@ -200,8 +228,15 @@ impl Builder {
 impl Tunnel {
     /// Begins with no service, over plain TCP.
     pub fn builder() -> Builder {
-        let (transport, lines) = (Transport::Tcp, Default::default());
-        Builder { address: address::own(), transport, services: Vec::new(), lines, filter: None, one_file: false }
+        Builder {
+            address: address::own(),
+            transport: Transport::Tcp,
+            services: Vec::new(),
+            lines: [Vec::new(), Vec::new()],
+            remote_host: None,
+            filter: None,
+            one_file: false,
+        }
     }
 
     /// A tunnel with one echo service named `echo`.
@@ -224,6 +259,14 @@ impl Tunnel {
         self.processes[Role::Client as usize] = Some(self.spawn(Role::Client));
     }
 
+    /// Starts both with a log that may not say when they are ready.
+    #[track_caller]
+    pub fn start_unseen(&mut self) {
+        for role in [Role::Server, Role::Client] {
+            self.processes[role as usize] = Some(self.spawn(role));
+        }
+    }
+
     /// One more process of `role` with the tunnel's file.
     #[track_caller]
     pub fn spawn(&self, role: Role) -> Process {
@@ -239,20 +282,25 @@ impl Tunnel {
     #[track_caller]
     pub fn wait_until_up(&self) {
         for service in self.plan.services.iter().filter(|service| service.is_sound()) {
-            self.server().wait_for(&format!("INFO  server: service is up service={} ", service.name));
+            self.server()
+                .wait_for(&format!("INFO  server: service is up service={} ", service.name));
         }
     }
 
     /// The server.
     #[track_caller]
     pub fn server(&self) -> &Process {
-        self.processes[Role::Server as usize].as_ref().expect("a running server")
+        self.processes[Role::Server as usize]
+            .as_ref()
+            .expect("a running server")
     }
 
     /// The client.
     #[track_caller]
     pub fn client(&self) -> &Process {
-        self.processes[Role::Client as usize].as_ref().expect("a running client")
+        self.processes[Role::Client as usize]
+            .as_ref()
+            .expect("a running client")
     }
 
     /// The process of `role`, to send it signals.
@@ -269,12 +317,19 @@ impl Tunnel {
     /// Where visitors of the service `name` go.
     #[track_caller]
     pub fn public(&self, name: &str) -> SocketAddr {
-        let service = self.plan.services.iter().find(|service| service.name == name).expect("a service of the tunnel");
+        let service = self
+            .plan
+            .services
+            .iter()
+            .find(|service| service.name == name)
+            .expect("a service of the tunnel");
         let address = service.public.expect("a public address");
         if address.port() != 0 {
             return address;
         }
-        let line = self.server().wait_for(&format!("server: service is up service={name} "));
+        let line = self
+            .server()
+            .wait_for(&format!("server: service is up service={name} "));
         field(&line, "addr").parse().expect("an address in the log")
     }
 
@@ -292,22 +347,29 @@ impl Tunnel {
     /// The path of the file for `role`, freshly written.
     pub fn file(&self, role: Role) -> PathBuf {
         if self.plan.one_file {
-            return self.dir.write("both.toml", self.text(Role::Server) + &self.text(Role::Client));
+            return self
+                .dir
+                .write("both.toml", self.text(Role::Server) + &self.text(Role::Client));
         }
         self.dir.write(&format!("{role}.toml"), self.text(role))
     }
 
     fn text(&self, role: Role) -> String {
-        let control = match role {
-            Role::Server => format!("bind_addr = \"{}\"", self.control),
-            Role::Client => format!("remote_addr = \"{}\"", self.control),
+        let control = match (role, &self.plan.remote_host) {
+            (Role::Server, _) => format!("bind_addr = \"{}\"", self.control),
+            (Role::Client, None) => format!("remote_addr = \"{}\"", self.control),
+            (Role::Client, Some(host)) => format!("remote_addr = \"{host}:{}\"", self.control.port()),
         };
         let mut text = format!("[{role}]\n{control}\ndefault_token = \"{TOKEN}\"\n");
         for line in &self.plan.lines[role as usize] {
             let _ = writeln!(text, "{line}");
         }
         let _ = writeln!(text, "[{role}.transport]\ntype = \"{}\"", self.plan.transport.name());
-        let services = self.plan.services.iter().filter(|service| service.exists[role as usize]);
+        let services = self
+            .plan
+            .services
+            .iter()
+            .filter(|service| service.exists[role as usize]);
         let tables: String = services.map(|service| service.table(role)).collect();
         if tables.is_empty() {
             let _ = writeln!(text, "[{role}.services]");
@@ -325,8 +387,8 @@ impl Role {
     }
 }
 
-impl std::fmt::Display for Role {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Role::Server => "server",
             Role::Client => "client",

@@ -27,7 +27,9 @@ pub fn connect(address: SocketAddr) -> TcpStream {
 /// Gives `stream` the time-outs of a test.
 pub fn patient(stream: TcpStream) -> TcpStream {
     stream.set_read_timeout(Some(PATIENCE)).expect("a time-out for reading");
-    stream.set_write_timeout(Some(PATIENCE)).expect("a time-out for writing");
+    stream
+        .set_write_timeout(Some(PATIENCE))
+        .expect("a time-out for writing");
     stream
 }
 
@@ -42,7 +44,11 @@ pub fn echo(mut stream: &TcpStream, words: &[u8]) {
     stream.write_all(words).expect("words to the echo");
     let mut answer = vec![0; words.len()];
     stream.read_exact(&mut answer).expect("an echo");
-    assert!(answer == words, "the echo differs: {:?}", String::from_utf8_lossy(&answer));
+    assert!(
+        answer == words,
+        "the echo differs: {:?}",
+        String::from_utf8_lossy(&answer)
+    );
 }
 
 /// Whether a new visitor at `address` gets its words back.
@@ -83,7 +89,9 @@ pub fn is_reset(stream: &TcpStream) -> bool {
 /// That nothing moves for a second counts as stuck: being wrong about it makes a test easier to pass, never harder.
 #[track_caller]
 pub fn fill(mut stream: &TcpStream, limit: u64) -> u64 {
-    stream.set_write_timeout(Some(Duration::from_secs(1))).expect("a time-out for writing");
+    stream
+        .set_write_timeout(Some(Duration::from_secs(1)))
+        .expect("a time-out for writing");
     let mut payload = Payload::new(FILLING);
     let mut sent = 0;
     while sent < limit {

@@ -13,7 +13,10 @@ const POLL: Duration = Duration::from_millis(10);
 pub fn eventually(what: &str, patience: Duration, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
-        assert!(start.elapsed() < patience, "within {patience:?} it never came true: {what}");
+        assert!(
+            start.elapsed() < patience,
+            "within {patience:?} it never came true: {what}"
+        );
         thread::sleep(POLL);
     }
 }
