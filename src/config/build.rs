@@ -29,89 +29,87 @@ pub(super) fn build(document: &DeTable<'_>, role: Role, faults: &mut Faults<'_>)
 }
 
 fn server(block: &Section<'_>, faults: &mut Faults<'_>) -> Option<Server> {
-    let transport = transport(&block.section("transport"));
     let mut services = Vec::new();
     for section in block.section("services").sections() {
-        let service = server_service(&section, block, &transport, faults);
-        services.extend(service.inspect(|service| shared_address(service, &services, &section, faults)));
+        if let Some(service) = server_service(&section, block, faults) {
+            refuse_taken_address(&service, &services, &section, block, faults);
+            services.push(service);
+        }
     }
-    let heartbeat_interval = block
-        .duration("heartbeat_interval")
-        .filter(|interval| !interval.is_zero());
+    let heartbeat_interval = block.nonzero("heartbeat_interval");
+    let default_timeout = heartbeat_interval.map(|interval| interval * 4 / 3);
     Some(Server {
         bind_addr: block.address("bind_addr")?,
         heartbeat_interval,
-        heartbeat_timeout: match block.duration("heartbeat_timeout") {
-            Some(timeout) => Some(timeout).filter(|timeout| !timeout.is_zero()),
-            None => heartbeat_interval.map(|interval| interval * 4 / 3),
+        heartbeat_timeout: if block.has("heartbeat_timeout") {
+            block.nonzero("heartbeat_timeout")
+        } else {
+            default_timeout
         },
-        transport,
+        transport: transport(&block.section("transport"))?,
         services,
         control_socket: block.file("control_socket"),
     })
 }
 
-fn server_service(
-    section: &Section<'_>,
-    block: &Section<'_>,
-    transport: &Transport,
-    faults: &mut Faults<'_>,
-) -> Option<ServerService> {
+fn server_service(section: &Section<'_>, block: &Section<'_>, faults: &mut Faults<'_>) -> Option<ServerService> {
     let token = token(section, block, faults);
     Some(ServerService {
         name: section.name(),
         kind: section.kind()?,
         bind_addr: section.address("bind_addr")?,
         token: token?,
-        nodelay: section.flag("nodelay").unwrap_or(transport.tcp.nodelay),
+        nodelay: section.flag("nodelay").or_else(|| link_nodelay(block))?,
     })
 }
 
 /// Only one of two listeners can have an address; port 0 is another one each time.
-fn shared_address(service: &ServerService, others: &[ServerService], section: &Section<'_>, faults: &mut Faults<'_>) {
-    let is_shared = |other: &&ServerService| other.kind == service.kind && other.bind_addr == service.bind_addr;
-    if let Some(other) = others.iter().find(is_shared).filter(|_| service.bind_addr.port != 0) {
-        let text = format!(
-            "\"{}\" is already the address of {}; each {} service needs its own",
-            service.bind_addr,
-            keys::display(&["server", "services", &other.name]),
-            service.kind.name(),
-        );
+fn refuse_taken_address(
+    service: &ServerService,
+    others: &[ServerService],
+    section: &Section<'_>,
+    block: &Section<'_>,
+    faults: &mut Faults<'_>,
+) {
+    let address = &service.bind_addr;
+    let is_same = |other: &&ServerService| other.kind == service.kind && other.bind_addr == *address;
+    let holder = match others.iter().find(is_same) {
+        Some(other) => keys::display(&["server", "services", &other.name]),
+        None if service.kind == Kind::Tcp && block.address("bind_addr").as_ref() == Some(address) => {
+            block.key("bind_addr")
+        }
+        None => return,
+    };
+    if address.port != 0 {
+        let text = format!("\"{address}\" is already taken by {holder}; each service needs an address of its own");
         faults.wrong(section.at_value("bind_addr"), &section.key("bind_addr"), &text);
     }
 }
 
 fn client(block: &Section<'_>, faults: &mut Faults<'_>) -> Option<Client> {
-    let transport = transport(&block.section("transport"));
-    let retry_interval = block.duration("retry_interval");
     let mut services = Vec::new();
     for section in block.section("services").sections() {
-        services.extend(client_service(&section, block, &transport, faults));
+        services.extend(client_service(&section, block, faults));
     }
     Some(Client {
         remote_addr: block.address("remote_addr")?,
-        heartbeat_timeout: block.duration("heartbeat_timeout").filter(|timeout| !timeout.is_zero()),
-        retry_interval: retry_interval?,
+        heartbeat_timeout: block.nonzero("heartbeat_timeout"),
+        retry_interval: block.duration("retry_interval")?,
         prefer_ipv6: block.flag("prefer_ipv6")?,
-        transport,
+        transport: transport(&block.section("transport"))?,
         services,
         control_socket: block.file("control_socket"),
     })
 }
 
-fn client_service(
-    section: &Section<'_>,
-    block: &Section<'_>,
-    transport: &Transport,
-    faults: &mut Faults<'_>,
-) -> Option<ClientService> {
+fn client_service(section: &Section<'_>, block: &Section<'_>, faults: &mut Faults<'_>) -> Option<ClientService> {
     let token = token(section, block, faults);
     Some(ClientService {
         name: section.name(),
         kind: section.kind()?,
         local_addr: section.address("local_addr")?,
         token: token?,
-        nodelay: section.flag("nodelay").unwrap_or(transport.tcp.nodelay),
+        nodelay: section.flag("nodelay").or_else(|| link_nodelay(block))?,
         retry_interval: section
             .duration("retry_interval")
             .or_else(|| block.duration("retry_interval"))?,
@@ -131,17 +129,21 @@ fn token(section: &Section<'_>, block: &Section<'_>, faults: &mut Faults<'_>) ->
     text.map(Secret::from)
 }
 
-fn transport(section: &Section<'_>) -> Transport {
+fn transport(section: &Section<'_>) -> Option<Transport> {
     let tcp = section.section("tcp");
-    let probing = |key| tcp.duration(key).filter(|pause| !pause.is_zero());
-    Transport {
-        kind: TransportKind::Tcp,
+    let word = section.word("type")?;
+    Some(Transport {
+        kind: TransportKind::ALL.into_iter().find(|kind| kind.name() == word)?,
         tcp: Tcp {
-            nodelay: tcp.flag("nodelay").unwrap_or_default(),
-            keepalive_secs: probing("keepalive_secs"),
-            keepalive_interval: probing("keepalive_interval"),
+            nodelay: tcp.flag("nodelay")?,
+            keepalive_secs: tcp.nonzero("keepalive_secs"),
+            keepalive_interval: tcp.nonzero("keepalive_interval"),
         },
-    }
+    })
+}
+
+fn link_nodelay(block: &Section<'_>) -> Option<bool> {
+    block.section("transport").section("tcp").flag("nodelay")
 }
 
 /// A table of the file, or one that is absent and has its defaults.
@@ -226,7 +228,7 @@ impl<'a> Section<'a> {
 
     fn kind(&self) -> Option<Kind> {
         let word = self.word("type")?;
-        [Kind::Tcp, Kind::Udp].into_iter().find(|kind| kind.name() == word)
+        Kind::ALL.into_iter().find(|kind| kind.name() == word)
     }
 
     fn flag(&self, key: &str) -> Option<bool> {
@@ -244,6 +246,11 @@ impl<'a> Section<'a> {
             _ => None,
         };
         number.map(Duration::from_secs)
+    }
+
+    /// For keys where 0 means off.
+    fn nonzero(&self, key: &str) -> Option<Duration> {
+        self.duration(key).filter(|duration| !duration.is_zero())
     }
 
     fn address(&self, key: &str) -> Option<HostPort> {

@@ -132,24 +132,27 @@ impl<'a> Checker<'a, '_, '_> {
             "a"
         };
         let text = format!("expected {}, found {article} {}", row.form.expected(), found.type_str());
-        match found {
-            DeValue::Table(_) | DeValue::Array(_) => self.faults.wrong(at, &keys::display(&self.path), &text),
-            _ if row.is_secret() => self.faults.wrong(value.span().start, &keys::display(&self.path), &text),
-            _ => {
-                let text = format!("{text}, {}", self.faults.source.value(value.span()));
-                self.faults.wrong(value.span().start, &keys::display(&self.path), &text);
-            }
-        }
+        let (at, shown) = match found {
+            DeValue::Table(_) | DeValue::Array(_) => (at, String::new()),
+            _ if row.is_secret() => (value.span().start, String::new()),
+            _ => (
+                value.span().start,
+                format!(", {}", self.faults.source.value(value.span())),
+            ),
+        };
+        self.faults
+            .wrong(at, &keys::display(&self.path), &format!("{text}{shown}"));
     }
 
     fn wrong(&mut self, row: &Row, span: Range<usize>, text: &str) {
-        let value = if row.is_secret() {
-            "MASKED".to_owned()
-        } else {
-            self.faults.source.value(span.clone())
-        };
-        self.faults
-            .wrong(span.start, &keys::display(&self.path), &format!("{value} {text}"));
+        let key = keys::display(&self.path);
+        match row.is_secret() {
+            true => self.faults.wrong(span.start, &key, text),
+            false => {
+                let value = self.faults.source.value(span.clone());
+                self.faults.wrong(span.start, &key, &format!("{value} {text}"));
+            }
+        }
     }
 }
 
@@ -194,7 +197,7 @@ impl Form {
     fn expected(&self) -> String {
         match self {
             Form::Table => "a table".to_owned(),
-            Form::Services => "a table, which may be empty".to_owned(),
+            Form::Services => "a table of services, which may be empty".to_owned(),
             Form::Listen => "a string like \"0.0.0.0:2333\"".to_owned(),
             Form::Dial => "a string like \"example.com:2333\"".to_owned(),
             Form::Path => "a string like \"/etc/pinhole/file\"".to_owned(),

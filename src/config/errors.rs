@@ -136,7 +136,8 @@ fn sentence(source: Source<'_>, error: &toml::de::Error) -> String {
         .unwrap_or((error.message(), ""));
     let (what, expected) = match (what, expected) {
         ("duplicate key", _) => ("is there twice; only one can count", ""),
-        ("string values must be quoted", _) => ("a string must be in quotes, for example \"text\"", ""),
+        ("string values must be quoted", _) if error.span().is_none_or(|span| span.is_empty()) => ("has no value", ""),
+        ("string values must be quoted", _) => ("neither a number nor true or false; text must be in quotes", ""),
         (_, "`\"`" | "`'`" | "`\"\"\"`" | "`'''`") => ("the string is not closed", expected),
         (what, expected) if expected.starts_with('`') && !expected.contains(", ") => (what, expected),
         (what, _) => (what, ""),

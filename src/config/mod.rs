@@ -109,10 +109,8 @@ pub fn load(path: &Path, role: Option<Role>) -> Result<Config, Errors> {
 
 /// Checks `text` for one role, as [`load`] does; `file_name` is what errors call it.
 pub fn parse(text: &str, file_name: &str, role: Option<Role>) -> Result<Config, Errors> {
-    let mut configs = evaluate(Source { file: file_name, text }, |has| choose(role, has))?;
-    configs
-        .pop()
-        .ok_or_else(|| Errors::one(file_name, "has no block for this role"))
+    let mut configs = evaluate(Source { file: file_name, text }, role, false)?;
+    configs.pop().ok_or_else(|| Errors::one(file_name, NO_BLOCK))
 }
 
 /// Reads and checks the file at `path` for `role`; `None` means every role that it has a block for and that is in this
@@ -124,22 +122,16 @@ pub fn check(path: &Path, role: Option<Role>) -> Result<Vec<Config>, Errors> {
             file: &file,
             text: &text,
         },
-        |has| match role {
-            Some(_) => choose(role, has).map(Vec::from),
-            None => every(has),
-        },
+        role,
+        true,
     )
 }
 
-/// `roles` says for which of the blocks the file has it is to be checked.
-fn evaluate(
-    source: Source<'_>,
-    roles: impl FnOnce(&dyn Fn(Role) -> bool) -> Result<Vec<Role>, String>,
-) -> Result<Vec<Config>, Errors> {
+fn evaluate(source: Source<'_>, role: Option<Role>, may_be_both: bool) -> Result<Vec<Config>, Errors> {
     let (document, syntax) = DeTable::parse_recoverable(source.text);
     let document = document.get_ref();
     let mut faults = Faults::new(source);
-    let roles = roles(&|role| document.contains_key(role.name())).unwrap_or_else(|text| {
+    let roles = choose(document, role, may_be_both).unwrap_or_else(|text| {
         faults.unfit(text);
         Vec::new()
     });
@@ -152,43 +144,34 @@ fn evaluate(
     faults.into_result().map(|()| configs)
 }
 
-fn choose(role: Option<Role>, has: &dyn Fn(Role) -> bool) -> Result<Vec<Role>, String> {
-    let role = match (role, has(Role::Server), has(Role::Client)) {
-        (Some(role), ..) if !has(role) => {
-            return Err(format!("has no [{}], which {} asks for", role.name(), role.flag()));
-        }
-        (Some(role), ..) => role,
-        (None, true, true) => return Err("has both [server] and [client]; say which to run with -s or -c".to_owned()),
-        (None, true, false) => Role::Server,
-        (None, false, true) => Role::Client,
-        (None, false, false) => return Err(NO_BLOCK.to_owned()),
-    };
-    require(Group::Role, role.name()).map(|()| vec![role])
-}
-
-fn every(has: &dyn Fn(Role) -> bool) -> Result<Vec<Role>, String> {
-    let present: Vec<Role> = Role::ALL.into_iter().filter(|role| has(*role)).collect();
-    match present[..] {
-        [] => Err(NO_BLOCK.to_owned()),
-        [role] => require(Group::Role, role.name()).map(|()| present),
-        _ => Ok(present
-            .into_iter()
-            .filter(|role| require(Group::Role, role.name()).is_ok())
-            .collect()),
+fn choose(document: &DeTable<'_>, role: Option<Role>, may_be_both: bool) -> Result<Vec<Role>, String> {
+    let in_build = |role: Role| require(Group::Role, role.name()).map(|()| vec![role]);
+    let present: Vec<Role> = Role::ALL
+        .into_iter()
+        .filter(|role| document.contains_key(role.name()))
+        .collect();
+    match (role, &present[..]) {
+        (Some(role), _) if present.contains(&role) => in_build(role),
+        (Some(role), _) => Err(format!("has no [{}], which {} asks for", role.name(), role.flag())),
+        (None, []) => Err(NO_BLOCK.to_owned()),
+        (None, [role]) => in_build(*role),
+        (None, _) if may_be_both => Ok(present.into_iter().filter(|role| in_build(*role).is_ok()).collect()),
+        (None, _) => Err("has both [server] and [client]; say which to run with -s or -c".to_owned()),
     }
 }
 
-const NO_BLOCK: &str = "has neither [server] nor [client]";
-
-/// Whether this build has `name`; if not, in a sentence what it has instead.
+/// Whether this build has `name`; if not, a sentence says what it has instead.
 fn require(group: Group, name: &str) -> Result<(), String> {
     let has = available(group);
     if has.contains(&name) {
         return Ok(());
     }
-    Err(format!(
-        "{} `{name}` is not in this build, which has: {}",
-        group.name(),
-        has.join(", ")
-    ))
+    let missing = format!("{} `{name}` is not in this build", group.name());
+    Err(if group == Group::Feature {
+        missing
+    } else {
+        format!("{missing}, which has: {}", has.join(", "))
+    })
 }
+
+const NO_BLOCK: &str = "has neither [server] nor [client]";

@@ -152,6 +152,18 @@ pub enum TransportKind {
     Tcp,
 }
 
+impl TransportKind {
+    /// All of them.
+    pub const ALL: [TransportKind; 1] = [TransportKind::Tcp];
+
+    /// As the file spells it.
+    pub fn name(self) -> &'static str {
+        match self {
+            TransportKind::Tcp => "tcp",
+        }
+    }
+}
+
 /// `[*.transport.tcp]`: options of a link's socket.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tcp {
@@ -173,6 +185,9 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All of them.
+    pub const ALL: [Kind; 2] = [Kind::Tcp, Kind::Udp];
+
     /// As the file spells it.
     pub fn name(self) -> &'static str {
         match self {
