@@ -15,7 +15,7 @@ const LARGE: usize = 20_000_000;
 
 #[test]
 fn nginx_under_wrk() {
-    let (Some(nginx), Some(wrk)) = (find("nginx", "nginx-light"), find("wrk", "wrk")) else {
+    let (Some(nginx), Some(wrk)) = (find("nginx", "nginx"), find("wrk", "wrk")) else {
         return;
     };
     let web = Web::start(&nginx);
@@ -31,7 +31,7 @@ fn nginx_under_wrk() {
 
 #[test]
 fn curl_downloads_and_uploads() {
-    let (Some(nginx), Some(curl)) = (find("nginx", "nginx-light"), find("curl", "curl")) else {
+    let (Some(nginx), Some(curl)) = (find("nginx", "nginx"), find("curl", "curl")) else {
         return;
     };
     let web = Web::start(&nginx);
