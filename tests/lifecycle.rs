@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use rig::visitor;
-use rig::{Kind, Local, PATIENCE, Process, Role, Service, Signal, Tunnel, address, eventually, field, local};
+use rig::{Kind, Local, PATIENCE, Process, Role, Service, Signal, Tunnel, Wire, address, eventually, field, local};
 
 /// How soon a process that is asked to end must be gone.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -180,6 +180,44 @@ fn frozen_server_is_noticed_and_comes_back() {
         .log()
         .wait_after(mark, "INFO  client: service is registered service=echo");
     eventually("the echo is back", PATIENCE, || visitor::echoes(tunnel.public("echo")));
+}
+
+#[test]
+fn link_that_dies_in_silence_is_replaced_long_before_the_server_notices() {
+    let (echo, wire) = (Local::serve(local::echo), Wire::lay());
+    let builder = heartbeats(Tunnel::builder(), 1, 3600, 3).service("echo", Kind::Tcp, echo.address());
+    let tunnel = behind(&wire, builder);
+    let visitor = busy_visitor(&tunnel);
+    wire.freeze();
+    tunnel.client().wait_for("WARN  client: link is down .. retry in");
+    visitor::end(&visitor);
+    eventually("the new link has taken over", PATIENCE, || {
+        visitor::echoes(tunnel.public("echo"))
+    });
+}
+
+#[test]
+fn link_that_is_cut_is_replaced() {
+    let (echo, wire) = (Local::serve(local::echo), Wire::lay());
+    let tunnel = behind(&wire, Tunnel::builder().service("echo", Kind::Tcp, echo.address()));
+    for _ in 0..3 {
+        let visitor = busy_visitor(&tunnel);
+        wire.cut();
+        visitor::end(&visitor);
+        eventually("the new link has taken over", PATIENCE, || {
+            visitor::echoes(tunnel.public("echo"))
+        });
+    }
+}
+
+/// Starts a tunnel whose link goes through `wire`.
+fn behind(wire: &Wire, builder: rig::Builder) -> Tunnel {
+    let mut tunnel = builder.through(wire.address()).build();
+    wire.lead_to(tunnel.control());
+    tunnel.start_server();
+    tunnel.start_client();
+    tunnel.wait_until_up();
+    tunnel
 }
 
 #[test]

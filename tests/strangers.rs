@@ -2,7 +2,7 @@
 
 mod rig;
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
@@ -72,6 +72,39 @@ fn nonsense_is_closed_and_counted() {
     tunnel.server().wait_for("WARN  server: .. refused, last peer=");
     visitor::echo(&tunnel.visit("echo"), b"unharmed");
     assert_eq!(tunnel.client().log().all("link is down"), [""; 0]);
+}
+
+#[test]
+fn half_a_hello_is_closed() {
+    let echo = Local::serve(local::echo);
+    let tunnel = Tunnel::with_echo(echo.address());
+    let hello = hello_of_a_client();
+    for length in [1, 8, hello.len() / 2, hello.len() - 1, hello.len()] {
+        let stranger = visitor::connect(tunnel.control());
+        (&stranger).write_all(&hello[..length]).expect("a part of a hello");
+        let start = Instant::now();
+        visitor::end(&stranger);
+        assert!(
+            start.elapsed() < Duration::from_secs(10),
+            "{length} bytes stayed {:?}",
+            start.elapsed()
+        );
+    }
+    visitor::echo(&tunnel.visit("echo"), b"unharmed");
+}
+
+/// The first bytes that a real client sends.
+fn hello_of_a_client() -> Vec<u8> {
+    let (echo, door) = (Local::serve(local::echo), Local::door());
+    let mut tunnel = Tunnel::builder()
+        .service("echo", Kind::Tcp, echo.address())
+        .through(door.address())
+        .build();
+    tunnel.start_client();
+    let mut hello = vec![0; 4096];
+    let length = door.arrival().read(&mut hello).expect("a hello");
+    hello.truncate(length);
+    hello
 }
 
 #[test]

@@ -23,6 +23,7 @@ mod temp;
 mod tunnel;
 pub mod visitor;
 mod wait;
+mod wire;
 
 pub use self::local::Local;
 pub use self::log::{Log, Mark, field};
@@ -33,3 +34,4 @@ pub use self::temp::TempDir;
 pub use self::tunnel::{Builder, Kind, Role, Service, TOKEN, Transport, Tunnel, pinhole};
 pub use self::visitor::End;
 pub use self::wait::{PATIENCE, eventually};
+pub use self::wire::Wire;

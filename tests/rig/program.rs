@@ -27,7 +27,9 @@ pub fn find(name: &str, package: &str) -> Option<PathBuf> {
 /// Says that the rest of a test is skipped: past the capture of passing tests, in a line that `scripts/test` counts.
 pub fn skip(reason: &str) {
     let test = thread::current();
-    let _ = writeln!(io::stderr(), "\nSKIP {}: {reason}", test.name().unwrap_or("a test"));
+    let line = format!("\nSKIP {}: {reason}\n", test.name().unwrap_or("a test"));
+    // One write, so that lines of other tests stay whole.
+    let _ = io::stderr().write_all(line.as_bytes());
 }
 
 /// Runs `program` to its end and returns its stdout; panics with what it wrote unless it succeeds.

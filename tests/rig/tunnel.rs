@@ -48,13 +48,20 @@ pub struct Service {
     local: String,
 }
 
+/// How the client finds the server.
+enum Remote {
+    Direct,
+    Named(String),
+    Through(SocketAddr),
+}
+
 /// What a [`Tunnel`] will be.
 pub struct Builder {
     address: IpAddr,
     transport: Transport,
     services: Vec<Service>,
     lines: [Vec<String>; 2],
-    remote_host: Option<String>,
+    remote: Remote,
     filter: Option<String>,
     one_file: bool,
 }
@@ -152,6 +159,17 @@ impl Service {
     }
 }
 
+impl Remote {
+    /// What stands in the client's file when the server listens at `control`.
+    fn address(&self, control: SocketAddr) -> String {
+        match self {
+            Remote::Direct => control.to_string(),
+            Remote::Named(host) => format!("{host}:{}", control.port()),
+            Remote::Through(address) => address.to_string(),
+        }
+    }
+}
+
 impl Builder {
     /// Exposes `local` as `name`.
     pub fn service(self, name: &str, kind: Kind, local: SocketAddr) -> Builder {
@@ -176,9 +194,15 @@ impl Builder {
         self
     }
 
-    /// The host of the client's `remote_addr`, instead of the address itself.
+    /// The client knows the server by this name.
     pub fn remote_host(mut self, host: &str) -> Builder {
-        self.remote_host = Some(host.to_owned());
+        self.remote = Remote::Named(host.to_owned());
+        self
+    }
+
+    /// The client connects to `address`, from where a [`Wire`](super::Wire) leads to the server.
+    pub fn through(mut self, address: SocketAddr) -> Builder {
+        self.remote = Remote::Through(address);
         self
     }
 
@@ -233,7 +257,7 @@ impl Tunnel {
             transport: Transport::Tcp,
             services: Vec::new(),
             lines: [Vec::new(), Vec::new()],
-            remote_host: None,
+            remote: Remote::Direct,
             filter: None,
             one_file: false,
         }
@@ -355,10 +379,9 @@ impl Tunnel {
     }
 
     fn text(&self, role: Role) -> String {
-        let control = match (role, &self.plan.remote_host) {
-            (Role::Server, _) => format!("bind_addr = \"{}\"", self.control),
-            (Role::Client, None) => format!("remote_addr = \"{}\"", self.control),
-            (Role::Client, Some(host)) => format!("remote_addr = \"{host}:{}\"", self.control.port()),
+        let control = match role {
+            Role::Server => format!("bind_addr = \"{}\"", self.control),
+            Role::Client => format!("remote_addr = \"{}\"", self.plan.remote.address(self.control)),
         };
         let mut text = format!("[{role}]\n{control}\ndefault_token = \"{TOKEN}\"\n");
         for line in &self.plan.lines[role as usize] {
