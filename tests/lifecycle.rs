@@ -247,7 +247,7 @@ fn taken_port_is_waited_for_and_harms_no_other_service() {
     let taken = holder.local_addr().expect("the address that is taken");
     let mut tunnel = Tunnel::builder()
         .service("echo", Kind::Tcp, echo.address())
-        .with(Service::new("late", Kind::Tcp, echo.address()).public(taken))
+        .with(Service::new("late", Kind::Tcp, echo.address()).at(taken))
         .build();
     tunnel.start_server();
     tunnel.start_client();

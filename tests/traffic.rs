@@ -238,7 +238,7 @@ fn ports_may_be_left_to_the_server() {
     let echo = Local::serve(local::echo);
     let any = (address::own(), 0).into();
     let tunnel = Tunnel::builder()
-        .with(Service::new("echo", Kind::Tcp, echo.address()).public(any))
+        .with(Service::new("echo", Kind::Tcp, echo.address()).at(any))
         .start();
     assert_ne!(tunnel.public("echo").port(), 0);
     visitor::echo(&tunnel.visit("echo"), b"any port");

@@ -11,6 +11,7 @@
 #![allow(dead_code, unused_imports, reason = "each test crate uses a part of the rig")]
 
 pub mod address;
+mod builder;
 pub mod inspect;
 pub mod json;
 pub mod local;
@@ -18,6 +19,7 @@ mod log;
 mod payload;
 mod process;
 pub mod program;
+mod service;
 mod sys;
 mod temp;
 mod tunnel;
@@ -25,13 +27,15 @@ pub mod visitor;
 mod wait;
 mod wire;
 
+pub use self::builder::{Builder, TOKEN, Transport};
 pub use self::local::Local;
 pub use self::log::{Log, Mark, field};
 pub use self::payload::{Payload, receive, send};
 pub use self::process::Process;
+pub use self::service::{Kind, Role, Service};
 pub use self::sys::{Signal, raise_descriptor_limit};
 pub use self::temp::TempDir;
-pub use self::tunnel::{Builder, Kind, Role, Service, TOKEN, Transport, Tunnel, pinhole};
+pub use self::tunnel::{Tunnel, pinhole};
 pub use self::visitor::End;
 pub use self::wait::{PATIENCE, eventually};
 pub use self::wire::Wire;
