@@ -275,7 +275,7 @@ mod tests {
             ("-x", "unknown option `-x`"),
             ("--server=x", "--server"),
         ] {
-            let error = parsed(line).unwrap_err();
+            let error = parsed(line).expect_err(line);
             assert!(
                 error.contains(expected) && error.ends_with("; see pinhole --help"),
                 "{line}: {error}"

@@ -167,7 +167,7 @@ mod tests {
             ("a b:80", "character"),
             ("10.0.0.256:80", "at most 255"),
         ] {
-            let error = HostPort::parse(text).unwrap_err();
+            let error = HostPort::parse(text).expect_err(text);
             assert!(error.contains(hint), "{text}: {error}");
         }
     }

@@ -10,6 +10,7 @@ use toml::de::{DeString, DeTable, DeValue};
 use super::check::seconds;
 use super::errors::Faults;
 use super::keys::{self, Absent, Form, Row};
+use super::source::order;
 use super::{
     Client, ClientService, Config, HostPort, Kind, Role, Secret, Server, ServerService, Tcp, Transport, TransportKind,
 };
@@ -169,10 +170,10 @@ impl<'a> Section<'a> {
 
     /// The tables in this one, in the order of the file.
     fn sections(&self) -> Vec<Section<'a>> {
-        let entries = self.table.into_iter().flatten();
-        let mut sections: Vec<Section<'a>> = entries.map(|(key, value)| self.child(key, value)).collect();
-        sections.sort_by_key(|section| section.at);
-        sections
+        let entries: Vec<_> = self.table.into_iter().flatten().collect();
+        let order = order(entries.iter().map(|(key, _)| key.span().start).collect());
+        let in_order = order.into_iter().filter_map(|index| entries.get(index));
+        in_order.map(|(key, value)| self.child(key, value)).collect()
     }
 
     fn child(&self, key: &'a Spanned<DeString<'a>>, value: &'a Spanned<DeValue<'a>>) -> Section<'a> {

@@ -1,11 +1,14 @@
 //! What is wrong with a file: collected while it is checked, then printed in the file's order, a line each.
 
 use std::fmt;
+use std::ops::Range;
 
-use super::source::Source;
+use super::source::{Source, order};
 
 /// Lines shown at most; who has more has the wrong file.
 const MAX_SHOWN: usize = 20;
+/// Mistakes of syntax looked at, at most: a megabyte that is not TOML has a million, and each takes a look around.
+const MAX_SYNTAX: usize = 200;
 
 /// Everything that is wrong with a file, in its order, one line each. No line shows a secret.
 #[derive(Debug)]
@@ -37,6 +40,8 @@ struct Fault {
 pub(super) struct Faults<'a> {
     pub(super) source: Source<'a>,
     list: Vec<Fault>,
+    /// Those that the parser found; no consequences of each other.
+    syntax: Vec<Fault>,
 }
 
 impl<'a> Faults<'a> {
@@ -44,6 +49,7 @@ impl<'a> Faults<'a> {
         Faults {
             source,
             list: Vec::new(),
+            syntax: Vec::new(),
         }
     }
 
@@ -64,26 +70,31 @@ impl<'a> Faults<'a> {
 
     /// Adds what the TOML parser found, one sentence a line. A duplicate key leaves the rest meaningful; a broken line
     /// takes with it what was found on it and what may be only its consequence.
-    pub(super) fn syntax(&mut self, mut errors: Vec<toml::de::Error>) {
-        errors.sort_by_key(start);
-        for error in errors.iter().filter(|error| !is_duplicate(error)) {
-            self.forget_consequences(start(error));
-        }
+    pub(super) fn syntax(&mut self, errors: &[toml::de::Error]) {
+        let order = order(errors.iter().map(start).collect());
         let mut reported = None;
-        for error in &errors {
-            let (at, line) = (start(error), self.source.line(start(error)));
-            if reported.replace(line.clone()) != Some(line) {
-                self.push(Some(at), sentence(self.source, error), false);
+        for error in order.into_iter().filter_map(|index| errors.get(index)).take(MAX_SYNTAX) {
+            let line = self.source.line(start(error));
+            if !is_duplicate(error) {
+                self.forget_consequences(start(error), &line);
+            }
+            if reported.as_ref() != Some(&line) {
+                let text = sentence(self.source, error);
+                self.syntax.push(Fault {
+                    at: Some(start(error)),
+                    text,
+                    is_absence: false,
+                });
             }
             if is_array(error) {
                 break;
             }
+            reported = Some(line);
         }
     }
 
     /// A broken header leaves open what the lines below it belong to.
-    fn forget_consequences(&mut self, broken: usize) {
-        let line = self.source.line(broken);
+    fn forget_consequences(&mut self, broken: usize, line: &Range<usize>) {
         let end = if self.source.is_header(broken) {
             usize::MAX
         } else {
@@ -96,14 +107,19 @@ impl<'a> Faults<'a> {
 
     /// Nothing, if nothing is wrong.
     pub(super) fn into_result(mut self) -> Result<(), Errors> {
+        self.list.append(&mut self.syntax);
         if self.list.is_empty() {
             return Ok(());
         }
-        self.list.sort_by_key(|fault| fault.at);
-        let shown = self.list.iter().take(MAX_SHOWN);
-        let mut lines: Vec<String> = shown
-            .map(|fault| format!("{}: {}", self.source.place(fault.at), fault.text))
-            .collect();
+        let order = order(self.list.iter().map(|fault| fault.at.map_or(0, |at| at + 1)).collect());
+        let mut lines = Vec::new();
+        for fault in order
+            .into_iter()
+            .filter_map(|index| self.list.get(index))
+            .take(MAX_SHOWN)
+        {
+            lines.push(format!("{}: {}", self.source.place(fault.at), fault.text));
+        }
         if self.list.len() > MAX_SHOWN {
             lines.push(format!("… and {} more", self.list.len() - MAX_SHOWN));
         }

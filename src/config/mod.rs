@@ -140,7 +140,7 @@ fn evaluate(source: Source<'_>, role: Option<Role>, may_be_both: bool) -> Result
         .iter()
         .filter_map(|role| build::build(document, *role, &mut faults))
         .collect();
-    faults.syntax(syntax);
+    faults.syntax(&syntax);
     faults.into_result().map(|()| configs)
 }
 

@@ -56,7 +56,7 @@ fn nearest(table: &[&str], key: &str) -> Option<&'static str> {
     if key.len() > MAX_COMPARED {
         return None;
     }
-    let key = key.to_lowercase();
+    let key = key.to_ascii_lowercase();
     let limit = (key.chars().count() / 3).max(1);
     let near = keys::inside(table).map(|row| (distance(&key, row.name()), row.name()));
     near.filter(|(distance, _)| *distance <= limit)
