@@ -79,11 +79,15 @@ fn half_a_hello_is_closed() {
     let echo = Local::serve(local::echo);
     let tunnel = Tunnel::with_echo(echo.address());
     let hello = hello_of_a_client();
-    for length in [1, 8, hello.len() / 2, hello.len() - 1, hello.len()] {
+    let start = Instant::now();
+    let lengths = [1, 8, hello.len() / 2, hello.len() - 1, hello.len()];
+    let strangers = lengths.map(|length| {
         let stranger = visitor::connect(tunnel.control());
         (&stranger).write_all(&hello[..length]).expect("a part of a hello");
-        let start = Instant::now();
-        visitor::end(&stranger);
+        stranger
+    });
+    for (stranger, length) in strangers.iter().zip(lengths) {
+        visitor::end(stranger);
         assert!(
             start.elapsed() < Duration::from_secs(10),
             "{length} bytes stayed {:?}",
