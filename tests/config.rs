@@ -9,9 +9,8 @@
 use std::fs;
 use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use pinhole::config::{self, Config, Kind, Role, TransportKind};
+use pinhole::config::{self, Role};
 
 /// Part of every secret in the files, and of nothing else.
 const SECRET: &str = "hunter2";
@@ -39,173 +38,6 @@ fn is_blessing() -> bool {
     std::env::var_os("PINHOLE_BLESS").is_some()
 }
 
-/// The errors for the role that the file's first line names, without the file's name.
-fn errors(path: &Path, text: &str) -> Vec<String> {
-    let result = match text.lines().next().and_then(|line| line.strip_prefix("#role ")) {
-        Some("server") => config::load(path, Some(Role::Server)).map(drop),
-        Some("client") => config::load(path, Some(Role::Client)).map(drop),
-        Some("both") => config::check(path, None).map(drop),
-        Some("none") => config::load(path, None).map(drop),
-        role => panic!("{}: {role:?}", path.display()),
-    };
-    let text = result.err().map(|errors| errors.to_string()).unwrap_or_default();
-    text.lines()
-        .map(|line| line.replacen(&*path.to_string_lossy(), "", 1))
-        .collect()
-}
-
-#[test]
-fn every_file_gives_the_errors_it_names() {
-    for (path, text) in files() {
-        let errors = errors(&path, &text);
-        let is_good = path.file_name().unwrap().to_string_lossy().starts_with("good");
-        assert_eq!(errors.is_empty(), is_good, "{}: {errors:#?}", path.display());
-        if is_blessing() {
-            bless(&path, &text, &errors);
-        } else {
-            let expected: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix(EXPECTED)).collect();
-            assert_eq!(errors, expected, "{}", path.display());
-        }
-    }
-}
-
-fn bless(path: &Path, text: &str, errors: &[String]) {
-    let kept = text
-        .lines()
-        .filter(|line| !line.starts_with(EXPECTED))
-        .map(|line| format!("{line}\n"));
-    let expected = errors.iter().map(|line| format!("{EXPECTED}{line}\n"));
-    fs::write(path, kept.chain(expected).collect::<String>()).unwrap();
-}
-
-fn server(text: &str) -> config::Server {
-    match config::parse(text, "x.toml", Some(Role::Server)) {
-        Ok(Config::Server(server)) => server,
-        other => panic!("{other:?}"),
-    }
-}
-
-fn client(text: &str) -> config::Client {
-    match config::parse(text, "x.toml", None) {
-        Ok(Config::Client(client)) => client,
-        other => panic!("{other:?}"),
-    }
-}
-
-fn error(text: &str) -> String {
-    config::parse(text, "x.toml", None).unwrap_err().to_string()
-}
-
-fn seconds(number: u64) -> Option<Duration> {
-    Some(Duration::from_secs(number))
-}
-
-#[test]
-fn defaults_are_ratholes() {
-    let server = server("[server]\nbind_addr = '[::]:2333'\n[server.services]\n");
-    assert_eq!(server.bind_addr.to_string(), "[::]:2333");
-    assert_eq!(
-        (server.heartbeat_interval, server.heartbeat_timeout),
-        (seconds(30), seconds(40))
-    );
-    assert_eq!((server.services.len(), server.control_socket), (0, None));
-    assert_eq!(
-        (server.transport.kind, server.transport.tcp.nodelay),
-        (TransportKind::Tcp, true)
-    );
-    assert_eq!(server.transport.tcp.keepalive_secs, seconds(20));
-    assert_eq!(server.transport.tcp.keepalive_interval, seconds(8));
-
-    let client = client("[client]\nremote_addr = 'x:1'\n[client.services.a]\nlocal_addr = 'y:2'\ntoken = 't'\n");
-    assert_eq!(
-        (client.heartbeat_timeout, client.retry_interval),
-        (seconds(40), Duration::from_secs(1))
-    );
-    assert!(!client.prefer_ipv6);
-    let service = &client.services[0];
-    assert_eq!(
-        (service.name.as_str(), service.kind, service.nodelay),
-        ("a", Kind::Tcp, true)
-    );
-    assert_eq!(
-        (service.retry_interval, service.prefer_ipv6),
-        (Duration::from_secs(1), false)
-    );
-    assert_eq!(service.token.as_bytes(), b"t");
-}
-
-#[test]
-fn a_service_inherits_what_it_does_not_say() {
-    let text = "[client]\nremote_addr = 'x:1'\ndefault_token = 'd'\nretry_interval = 7\ntransport.tcp.nodelay = false
-        [client.services.z]\nlocal_addr = 'y:2'
-        [client.services.a]\nlocal_addr = 'y:2'\ntoken = 'own'\nnodelay = true\nretry_interval = 0\n";
-    let client = client(text);
-    let (first, second) = (&client.services[0], &client.services[1]);
-    assert_eq!(
-        (first.name.as_str(), second.name.as_str()),
-        ("z", "a"),
-        "the file's order"
-    );
-    assert_eq!(
-        (first.token.as_bytes(), second.token.as_bytes()),
-        (&b"d"[..], &b"own"[..])
-    );
-    assert_eq!((first.nodelay, second.nodelay), (false, true));
-    assert_eq!(
-        (first.retry_interval, second.retry_interval),
-        (Duration::from_secs(7), Duration::ZERO)
-    );
-}
-
-#[test]
-fn zero_turns_off() {
-    let zero = |keys: &str| server(&format!("[server]\nbind_addr = 'x:0'\nservices = {{}}\n{keys}"));
-    let silent = zero("heartbeat_interval = 0");
-    assert_eq!((silent.heartbeat_interval, silent.heartbeat_timeout), (None, None));
-    assert_eq!(zero("heartbeat_timeout = 0").heartbeat_timeout, None);
-    let tcp = zero("transport.tcp = { keepalive_secs = 0, keepalive_interval = 0 }")
-        .transport
-        .tcp;
-    assert_eq!((tcp.keepalive_secs, tcp.keepalive_interval), (None, None));
-    assert_eq!(
-        zero("heartbeat_interval = 1").heartbeat_timeout,
-        Some(Duration::from_secs(4) / 3)
-    );
-}
-
-#[test]
-fn a_service_can_have_any_printable_name() {
-    let long = "x".repeat(255);
-    for name in ["a.b", "web, inside", "ü", long.as_str()] {
-        let text = format!("[server]\nbind_addr='x:1'\n[server.services.'{name}']\nbind_addr='x:2'\ntoken='t'\n");
-        assert_eq!(server(&text).services[0].name, name);
-    }
-    for name in ["''", "\"a\\u0007\"", &format!("{long}x")] {
-        let text = format!("[server]\nbind_addr='x:1'\n[server.services.{name}]\nbind_addr='x:2'\ntoken='t'\n");
-        assert!(
-            error(&text).contains("x.toml:3:18: server.services.\""),
-            "{}",
-            error(&text)
-        );
-    }
-}
-
-#[test]
-fn the_block_decides_unless_there_are_two() {
-    let both = "[server]\nbind_addr='x:1'\nservices={}\n[client]\nremote_addr='x:1'\nservices={}\n";
-    assert!(error(both).contains("-s or -c"));
-    for role in Role::ALL {
-        assert_eq!(config::parse(both, "", Some(role)).unwrap().role(), role);
-    }
-    assert_eq!(error("\u{feff}"), "x.toml: has neither [server] nor [client]");
-    assert_eq!(
-        config::parse("[client]", "x.toml", Some(Role::Server))
-            .unwrap_err()
-            .to_string(),
-        "x.toml: has no [server], which -s asks for"
-    );
-}
-
 #[test]
 fn a_file_that_cannot_be_used_is_a_sentence() {
     let sentence = |path: &Path| config::load(path, None).unwrap_err().to_string();
@@ -219,17 +51,6 @@ fn a_file_that_cannot_be_used_is_a_sentence() {
     fs::write(&file, " ".repeat(1024 * 1024 + 1)).unwrap();
     assert!(sentence(&file).contains("larger than 1 MiB"));
     fs::remove_file(&file).unwrap();
-}
-
-#[test]
-fn secrets_are_not_printed() {
-    let files = files();
-    let text = named(&files, "good-unified.toml");
-    let config = config::parse(text, "x.toml", Some(Role::Server)).unwrap();
-    assert!(!format!("{config:?}").contains(SECRET) && format!("{config:?}").contains("MASKED"));
-    for (path, text) in &files {
-        assert!(!errors(path, text).concat().contains(SECRET), "{}", path.display());
-    }
 }
 
 /// One wrong character anywhere must not make an error quote the secret beside it.
@@ -385,30 +206,243 @@ fn the_readme_has_the_reference() {
     }
 }
 
+/// One file may carry both roles: a build that has one of them runs that and refuses the other.
 #[test]
-fn what_the_build_lacks_is_refused_where_it_is_used() {
-    let text = "[server]\nbind_addr = 'x:1'\nservices = {}\ncontrol_socket = '/run/pinhole.sock'\n";
-    match config::available(config::Group::Feature).contains(&"status") {
-        true => assert_eq!(server(text).control_socket, Some(PathBuf::from("/run/pinhole.sock"))),
-        false => assert!(
-            error(text).ends_with("cannot be used: feature `status` is not in this build"),
-            "{}",
-            error(text)
-        ),
+fn a_build_runs_the_roles_it_has() {
+    let text = "[server]\nbind_addr = 'x:1'\nservices = {}\n[client]\nremote_addr = 'x:1'\nservices = {}\n";
+    let available = config::available(config::Group::Role);
+    assert!(!available.is_empty());
+    for role in Role::ALL {
+        match config::parse(text, "x.toml", Some(role)) {
+            Ok(config) => assert!(config.role() == role && available.contains(&role.name())),
+            Err(error) => {
+                let expected = format!(
+                    "x.toml: role `{}` is not in this build, which has: {}",
+                    role.name(),
+                    available.join(", ")
+                );
+                assert_eq!(error.to_string(), expected);
+            }
+        }
     }
-    assert!(
-        error("[client]\nremote_addr = 'x:1'\nservices = {}\ntransport.type = 'tls'\n")
-            .contains("transport `tls` is not in this build, which has: tcp")
-    );
 }
 
-#[test]
-fn a_service_cannot_have_the_control_port() {
-    let text = "[server]\nbind_addr = 'x:1'\ndefault_token = 't'\n[server.services.a]\nbind_addr = 'x:1'\n";
-    assert!(
-        error(text)
-            .starts_with("x.toml:5:13: server.services.a.bind_addr: \"x:1\" is already taken by server.bind_addr;"),
-        "{}",
-        error(text)
-    );
+/// With both roles in the build, which is how the programs are made.
+#[cfg(any(
+    all(feature = "client", feature = "server"),
+    not(any(feature = "client", feature = "server"))
+))]
+mod both_roles {
+    use std::time::Duration;
+
+    use pinhole::config::{Config, Kind, TransportKind};
+
+    use super::*;
+
+    /// The errors for the role that the file's first line names, without the file's name.
+    fn errors(path: &Path, text: &str) -> Vec<String> {
+        let result = match text.lines().next().and_then(|line| line.strip_prefix("#role ")) {
+            Some("server") => config::load(path, Some(Role::Server)).map(drop),
+            Some("client") => config::load(path, Some(Role::Client)).map(drop),
+            Some("both") => config::check(path, None).map(drop),
+            Some("none") => config::load(path, None).map(drop),
+            role => panic!("{}: {role:?}", path.display()),
+        };
+        let text = result.err().map(|errors| errors.to_string()).unwrap_or_default();
+        text.lines()
+            .map(|line| line.replacen(&*path.to_string_lossy(), "", 1))
+            .collect()
+    }
+
+    #[test]
+    fn every_file_gives_the_errors_it_names() {
+        for (path, text) in files() {
+            let errors = errors(&path, &text);
+            let is_good = path.file_name().unwrap().to_string_lossy().starts_with("good");
+            assert_eq!(errors.is_empty(), is_good, "{}: {errors:#?}", path.display());
+            if is_blessing() {
+                bless(&path, &text, &errors);
+            } else {
+                let expected: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix(EXPECTED)).collect();
+                assert_eq!(errors, expected, "{}", path.display());
+            }
+        }
+    }
+
+    fn bless(path: &Path, text: &str, errors: &[String]) {
+        let kept = text
+            .lines()
+            .filter(|line| !line.starts_with(EXPECTED))
+            .map(|line| format!("{line}\n"));
+        let expected = errors.iter().map(|line| format!("{EXPECTED}{line}\n"));
+        fs::write(path, kept.chain(expected).collect::<String>()).unwrap();
+    }
+
+    fn server(text: &str) -> config::Server {
+        match config::parse(text, "x.toml", Some(Role::Server)) {
+            Ok(Config::Server(server)) => server,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn client(text: &str) -> config::Client {
+        match config::parse(text, "x.toml", None) {
+            Ok(Config::Client(client)) => client,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn error(text: &str) -> String {
+        config::parse(text, "x.toml", None).unwrap_err().to_string()
+    }
+
+    fn seconds(number: u64) -> Option<Duration> {
+        Some(Duration::from_secs(number))
+    }
+
+    #[test]
+    fn defaults_are_ratholes() {
+        let server = server("[server]\nbind_addr = '[::]:2333'\n[server.services]\n");
+        assert_eq!(server.bind_addr.to_string(), "[::]:2333");
+        assert_eq!(
+            (server.heartbeat_interval, server.heartbeat_timeout),
+            (seconds(30), seconds(40))
+        );
+        assert_eq!((server.services.len(), server.control_socket), (0, None));
+        assert_eq!(
+            (server.transport.kind, server.transport.tcp.nodelay),
+            (TransportKind::Tcp, true)
+        );
+        assert_eq!(server.transport.tcp.keepalive_secs, seconds(20));
+        assert_eq!(server.transport.tcp.keepalive_interval, seconds(8));
+
+        let client = client("[client]\nremote_addr = 'x:1'\n[client.services.a]\nlocal_addr = 'y:2'\ntoken = 't'\n");
+        assert_eq!(
+            (client.heartbeat_timeout, client.retry_interval),
+            (seconds(40), Duration::from_secs(1))
+        );
+        assert!(!client.prefer_ipv6);
+        let service = &client.services[0];
+        assert_eq!(
+            (service.name.as_str(), service.kind, service.nodelay),
+            ("a", Kind::Tcp, true)
+        );
+        assert_eq!(
+            (service.retry_interval, service.prefer_ipv6),
+            (Duration::from_secs(1), false)
+        );
+        assert_eq!(service.token.as_bytes(), b"t");
+    }
+
+    #[test]
+    fn a_service_inherits_what_it_does_not_say() {
+        let text =
+            "[client]\nremote_addr = 'x:1'\ndefault_token = 'd'\nretry_interval = 7\ntransport.tcp.nodelay = false
+        [client.services.z]\nlocal_addr = 'y:2'
+        [client.services.a]\nlocal_addr = 'y:2'\ntoken = 'own'\nnodelay = true\nretry_interval = 0\n";
+        let client = client(text);
+        let (first, second) = (&client.services[0], &client.services[1]);
+        assert_eq!(
+            (first.name.as_str(), second.name.as_str()),
+            ("z", "a"),
+            "the file's order"
+        );
+        assert_eq!(
+            (first.token.as_bytes(), second.token.as_bytes()),
+            (&b"d"[..], &b"own"[..])
+        );
+        assert_eq!((first.nodelay, second.nodelay), (false, true));
+        assert_eq!(
+            (first.retry_interval, second.retry_interval),
+            (Duration::from_secs(7), Duration::ZERO)
+        );
+    }
+
+    #[test]
+    fn zero_turns_off() {
+        let zero = |keys: &str| server(&format!("[server]\nbind_addr = 'x:0'\nservices = {{}}\n{keys}"));
+        let silent = zero("heartbeat_interval = 0");
+        assert_eq!((silent.heartbeat_interval, silent.heartbeat_timeout), (None, None));
+        assert_eq!(zero("heartbeat_timeout = 0").heartbeat_timeout, None);
+        let tcp = zero("transport.tcp = { keepalive_secs = 0, keepalive_interval = 0 }")
+            .transport
+            .tcp;
+        assert_eq!((tcp.keepalive_secs, tcp.keepalive_interval), (None, None));
+        assert_eq!(
+            zero("heartbeat_interval = 1").heartbeat_timeout,
+            Some(Duration::from_secs(4) / 3)
+        );
+    }
+
+    #[test]
+    fn a_service_can_have_any_printable_name() {
+        let long = "x".repeat(255);
+        for name in ["a.b", "web, inside", "ü", long.as_str()] {
+            let text = format!("[server]\nbind_addr='x:1'\n[server.services.'{name}']\nbind_addr='x:2'\ntoken='t'\n");
+            assert_eq!(server(&text).services[0].name, name);
+        }
+        for name in ["''", "\"a\\u0007\"", &format!("{long}x")] {
+            let text = format!("[server]\nbind_addr='x:1'\n[server.services.{name}]\nbind_addr='x:2'\ntoken='t'\n");
+            assert!(
+                error(&text).contains("x.toml:3:18: server.services.\""),
+                "{}",
+                error(&text)
+            );
+        }
+    }
+
+    #[test]
+    fn the_block_decides_unless_there_are_two() {
+        let both = "[server]\nbind_addr='x:1'\nservices={}\n[client]\nremote_addr='x:1'\nservices={}\n";
+        assert!(error(both).contains("-s or -c"));
+        for role in Role::ALL {
+            assert_eq!(config::parse(both, "", Some(role)).unwrap().role(), role);
+        }
+        assert_eq!(error("\u{feff}"), "x.toml: has neither [server] nor [client]");
+        assert_eq!(
+            config::parse("[client]", "x.toml", Some(Role::Server))
+                .unwrap_err()
+                .to_string(),
+            "x.toml: has no [server], which -s asks for"
+        );
+    }
+
+    #[test]
+    fn secrets_are_not_printed() {
+        let files = files();
+        let text = named(&files, "good-unified.toml");
+        let config = config::parse(text, "x.toml", Some(Role::Server)).unwrap();
+        assert!(!format!("{config:?}").contains(SECRET) && format!("{config:?}").contains("MASKED"));
+        for (path, text) in &files {
+            assert!(!errors(path, text).concat().contains(SECRET), "{}", path.display());
+        }
+    }
+
+    #[test]
+    fn what_the_build_lacks_is_refused_where_it_is_used() {
+        let text = "[server]\nbind_addr = 'x:1'\nservices = {}\ncontrol_socket = '/run/pinhole.sock'\n";
+        match config::available(config::Group::Feature).contains(&"status") {
+            true => assert_eq!(server(text).control_socket, Some(PathBuf::from("/run/pinhole.sock"))),
+            false => assert!(
+                error(text).ends_with("cannot be used: feature `status` is not in this build"),
+                "{}",
+                error(text)
+            ),
+        }
+        assert!(
+            error("[client]\nremote_addr = 'x:1'\nservices = {}\ntransport.type = 'tls'\n")
+                .contains("transport `tls` is not in this build, which has: tcp")
+        );
+    }
+
+    #[test]
+    fn a_service_cannot_have_the_control_port() {
+        let text = "[server]\nbind_addr = 'x:1'\ndefault_token = 't'\n[server.services.a]\nbind_addr = 'x:1'\n";
+        assert!(
+            error(text)
+                .starts_with("x.toml:5:13: server.services.a.bind_addr: \"x:1\" is already taken by server.bind_addr;"),
+            "{}",
+            error(text)
+        );
+    }
 }
