@@ -14,7 +14,6 @@ use pinhole::config::{self, Role};
 
 /// Part of every secret in the files, and of nothing else.
 const SECRET: &str = "hunter2";
-const EXPECTED: &str = "#> ";
 
 fn files() -> Vec<(PathBuf, String)> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/configs");
@@ -238,6 +237,8 @@ mod both_roles {
     use pinhole::config::{Config, Kind, TransportKind};
 
     use super::*;
+
+    const EXPECTED: &str = "#> ";
 
     /// The errors for the role that the file's first line names, without the file's name.
     fn errors(path: &Path, text: &str) -> Vec<String> {

@@ -4,7 +4,6 @@
 //! tables of other transports), also that values are in range, that this build has what they need, and that nothing
 //! required is missing.
 
-use std::collections::BTreeSet;
 use std::ops::Range;
 
 use toml::Spanned;
@@ -44,7 +43,7 @@ struct Checker<'a, 'f, 's> {
 impl<'a> Checker<'a, '_, '_> {
     /// `at` is where the table's own key stands.
     fn table(&mut self, table: &'a DeTable<'a>, at: usize, is_used: bool) {
-        let mut misspelt = BTreeSet::new();
+        let mut misspelt = Vec::new();
         for (key, value) in table {
             let is_used = is_used && self.is_used(table, key.get_ref());
             self.path.push(key.get_ref());
@@ -78,9 +77,9 @@ impl<'a> Checker<'a, '_, '_> {
     }
 
     /// A key that was only misspelt is not reported a second time.
-    fn missing(&mut self, table: &DeTable<'_>, at: usize, misspelt: &BTreeSet<&str>) {
+    fn missing(&mut self, table: &DeTable<'_>, at: usize, misspelt: &[&str]) {
         let is_absent =
-            |row: &&Row| row.is_required() && !table.contains_key(row.name()) && !misspelt.contains(row.name());
+            |row: &&Row| row.is_required() && !table.contains_key(row.name()) && !misspelt.contains(&row.name());
         for row in keys::inside(&self.path).filter(is_absent) {
             let key = format!("{}.{}", keys::display(&self.path), row.name());
             self.faults
@@ -96,12 +95,12 @@ impl<'a> Checker<'a, '_, '_> {
                 }
                 self.table(table, at, is_used);
             }
-            value_ if !row.form.takes(value_) => self.wrong_type(row, at, value),
-            value_ => {
+            found if !row.form.takes(found) => self.wrong_type(row, at, value),
+            found => {
                 let result = if is_used {
-                    row.usable(value_)
+                    row.usable(found)
                 } else {
-                    row.form.word(value_)
+                    row.form.word(found)
                 };
                 if let Err(text) = result {
                     self.wrong(row, value.span(), &text);
