@@ -91,8 +91,14 @@ pub const MIN_BATCH: usize = 1448;
 /// µs of a slow link's time that one write may take.
 pub const BATCH_TIME: u64 = 15_000;
 
-/// Bytes that a stream may send in a turn while others wait.
+/// Bytes that a stream may send in a turn while others wait, at first; then half of what one write takes.
 pub const QUANTUM: u32 = 16 * 1024;
+
+/// Bytes left in a write below which no further stream is read for it.
+pub const MIN_READ: usize = 512;
+
+/// Writes and reads of a busy link in a row, until the other tasks have their turn.
+pub const BUSY_ROUNDS: u32 = 8;
 
 /// Bytes that the kernel may hold unsent of a link, and of a visitor (TCP_NOTSENT_LOWAT).
 pub const LINK_UNSENT: u32 = 128 * 1024;
@@ -151,13 +157,25 @@ pub const NAME_TIME: u64 = 10;
 /// Names looked up at the same time, and answers kept, at most.
 pub const MAX_NAMES: usize = 256;
 
+/// Bytes of stack of the thread that looks names up; the C library's resolver needs some.
+pub const NAMES_STACK: usize = 128 * 1024;
+
 /// Sources of failed proofs remembered, and ms of delay for one: from, to.
 pub const MAX_STRANGERS: usize = 1024;
 /// See [`MAX_STRANGERS`].
 pub const STRANGER_DELAY: (u64, u64) = (100, 1000);
 
+/// Seconds until a source of failed proofs is forgotten.
+pub const STRANGER_FORGET: u64 = 60;
+
 /// Seconds between two log lines about strangers.
 pub const STRANGER_LOG: u64 = 10;
+
+/// Connections that wait to be accepted, as far as the system allows.
+pub const BACKLOG: i32 = 4096;
+
+/// Lines in that time about registrations that name no known service.
+pub const STRANGER_LINES: u32 = 20;
 
 /// ms that a listener rests after `accept` failed (no descriptor left).
 pub const ACCEPT_REST: u64 = 100;

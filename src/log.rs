@@ -203,6 +203,23 @@ fn date(days: u64) -> (u64, u64, u64) {
     )
 }
 
+/// Keeps what happens again and again from filling the log: the first time is a warning, the same again is not.
+#[derive(Default)]
+pub struct Repeats {
+    last: String,
+}
+
+impl Repeats {
+    /// At which level to say that `what` went wrong.
+    pub fn level(&mut self, what: &str) -> log::Level {
+        if self.last == what {
+            return log::Level::Debug;
+        }
+        what.clone_into(&mut self.last);
+        log::Level::Warn
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;

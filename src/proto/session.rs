@@ -88,6 +88,7 @@ pub struct Session {
     last_accepted: u32,
     leaving: Option<(Leave, String)>,
     left: bool,
+    quantum: u32,
 }
 
 impl Session {
@@ -119,6 +120,7 @@ impl Session {
             last_accepted: 0,
             leaving: None,
             left: false,
+            quantum: limits::QUANTUM,
         }
     }
 
@@ -167,6 +169,11 @@ impl Session {
         let proven = registration.is_proven(&self.transcript, token);
         self.proven |= proven;
         proven
+    }
+
+    /// Server: does the work of [`Self::prove`] for a service that does not exist, and says no.
+    pub fn disprove(&self, registration: &Registration) -> bool {
+        registration.is_proven(&self.transcript, &[]) && false
     }
 
     /// Server: takes a proven registration; `public` says where visitors find it.
@@ -242,6 +249,7 @@ impl Session {
 
     /// Whose turn it is, with `room` bytes for payload in the transmit buffer and `quantum` bytes a turn.
     pub fn poll_turn(&mut self, room: usize, quantum: u32) -> Option<Turn> {
+        self.quantum = quantum;
         if room == 0 || !self.outbox.is_empty() || !self.opening.is_empty() || !self.talkers.is_empty() {
             return None;
         }
@@ -280,6 +288,11 @@ impl Session {
         if self.leaving.is_none() {
             self.leaving = Some((code, registration::cut(reason).into()));
         }
+    }
+
+    /// Whether the peer was told so: Goodbye is in the transmit buffer.
+    pub fn has_left(&self) -> bool {
+        self.left
     }
 
     /// Pings now, to see whether the peer is there.
@@ -509,7 +522,7 @@ impl Session {
         let Some(stream) = self.streams.get(id).filter(|stream| stream.sends()) else {
             return false;
         };
-        self.schedule.enter(id, &mut stream.turn, limits::QUANTUM);
+        self.schedule.enter(id, &mut stream.turn, self.quantum);
         true
     }
 

@@ -1,0 +1,71 @@
+//! How long to wait before the next attempt. Pure: randomness is an argument.
+
+use std::time::Duration;
+
+/// Doubling waits with jitter, up to a cap.
+pub struct Backoff {
+    least: Duration,
+    most: Duration,
+    next: Duration,
+    state: u64,
+}
+
+impl Backoff {
+    /// Waits from `least` to `most`; `seed` decides the jitter.
+    pub fn new(least: Duration, most: Duration, seed: u64) -> Self {
+        let most = most.max(least);
+        Backoff { least, most, next: least, state: seed | 1 }
+    }
+
+    /// The next wait: three quarters to five quarters of what was due, so that a thousand clients of one server that
+    /// came back do not come at once.
+    pub fn wait(&mut self) -> Duration {
+        let due = self.next;
+        self.next = due.saturating_mul(2).min(self.most);
+        due.mul_f32(0.75 + 0.5 * self.random()).max(self.least * 3 / 4)
+    }
+
+    /// All is well: the next wait is the least again.
+    pub fn reset(&mut self) {
+        self.next = self.least;
+    }
+
+    /// From 0 to 1: xorshift64* (Vigna 2016).
+    fn random(&mut self) -> f32 {
+        self.state ^= self.state >> 12;
+        self.state ^= self.state << 25;
+        self.state ^= self.state >> 27;
+        (self.state.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 40) as f32 / (1 << 24) as f32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_the_cap_and_start_anew() {
+        let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5), 42);
+        let mut due = 200.0;
+        for _ in 0..20 {
+            let wait = backoff.wait().as_secs_f64() * 1000.0;
+            assert!((due * 0.74..due * 1.26).contains(&wait), "{wait} for {due}");
+            due = f64::min(due * 2.0, 5000.0);
+        }
+        backoff.reset();
+        assert!(backoff.wait() <= Duration::from_millis(250));
+    }
+
+    #[test]
+    fn a_cap_of_nothing_does_not_spin() {
+        let mut backoff = Backoff::new(Duration::from_millis(200), Duration::ZERO, 7);
+        assert!((0..100).all(|_| backoff.wait() >= Duration::from_millis(150)));
+    }
+
+    #[test]
+    fn two_clients_do_not_march_in_step() {
+        let mut one = Backoff::new(Duration::from_secs(1), Duration::from_secs(1), 1);
+        let mut two = Backoff::new(Duration::from_secs(1), Duration::from_secs(1), 2);
+        assert!((0..10).any(|_| one.wait().abs_diff(two.wait()) > Duration::from_millis(20)));
+    }
+}

@@ -1,0 +1,77 @@
+//! The handshake on a wire.
+
+use std::fmt;
+use std::io;
+use std::task::{Context, Poll};
+
+use crate::limits::{FRAME_HEADER, MAX_CONTROL};
+use crate::proto::{End, Fault, Handshake, Hello, Introduction};
+
+use super::wire::Wire;
+
+/// Why there is no session.
+#[derive(Debug)]
+pub enum Failure {
+    /// The peer is none of ours, or not in order.
+    Fault(Fault),
+    /// The socket failed; `UnexpectedEof`: the peer closed.
+    Broken(io::Error),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Fault(fault) => fault.fmt(f),
+            Failure::Broken(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                f.write_str("the connection was closed before the handshake was complete")
+            }
+            Failure::Broken(error) => error.fmt(f),
+        }
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Failure::Broken(error)
+    }
+}
+
+/// Introduces both ends to each other. Gives the peer's introduction and what already came behind it.
+pub async fn greet(wire: &mut Wire, end: End, hello: Hello) -> Result<(Introduction, Vec<u8>), Failure> {
+    let mut handshake = Handshake::new(end, hello, wire.channel());
+    let mut place = vec![0; FRAME_HEADER + MAX_CONTROL];
+    std::future::poll_fn(|cx| poll(cx, wire, &mut handshake, &mut place)).await
+}
+
+fn poll(
+    cx: &mut Context<'_>,
+    wire: &mut Wire,
+    handshake: &mut Handshake,
+    place: &mut [u8],
+) -> Poll<Result<(Introduction, Vec<u8>), Failure>> {
+    loop {
+        wire.send(cx, handshake.poll_transmit())?;
+        // What does not fit now is small and waits for the next poll; nothing is read for it meanwhile.
+        if wire.poll_flush(cx)?.is_pending() {
+            return Poll::Pending;
+        }
+        let Poll::Ready(received) = wire.poll_recv(cx, place) else { return Poll::Pending };
+        let mut input = received?;
+        if input.is_empty() {
+            return Poll::Ready(Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()));
+        }
+        let met = handshake.handle_bytes(&mut input);
+        let rest = input.to_vec();
+        match met {
+            Ok(None) => {}
+            Ok(Some(introduction)) => {
+                wire.send(cx, handshake.poll_transmit())?;
+                return Poll::Ready(Ok((introduction, rest)));
+            }
+            Err(fault) => {
+                wire.send(cx, handshake.poll_transmit())?;
+                return Poll::Ready(Err(Failure::Fault(fault)));
+            }
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! A link as the rest of the program sees it: its session, its visitors, and a bell for its task.
+
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::task::{Context, Waker};
+
+use crate::proto::{Cause, Decline, Farewell, Leave, Protocol, Registration, Session, StreamId, Time};
+
+use super::Process;
+use super::visitor::{Counters, Visitor, add};
+
+/// One link. Its task is [`super::pump`].
+pub struct Link {
+    /// What all links share.
+    pub process: Rc<Process>,
+    /// The other end's address.
+    pub peer: SocketAddr,
+    /// Since when it lives.
+    pub since: Time,
+    /// Payload bytes that came over it and went.
+    pub received: Cell<u64>,
+    /// See `received`.
+    pub sent: Cell<u64>,
+    pub(super) session: RefCell<Session>,
+    pub(super) visitors: RefCell<Vec<Option<Rc<Visitor>>>>,
+    waker: RefCell<Option<Waker>>,
+}
+
+/// What a link's owner is told. Called by the link's task; it may use the link.
+pub trait Owner {
+    /// A client claims a service.
+    fn on_register(&self, link: &Rc<Link>, registration: Registration) {
+        let _ = (link, registration);
+    }
+    /// A service is registered, and public there.
+    fn on_registered(&self, id: u16, public: &str) {
+        let _ = (id, public);
+    }
+    /// A service is not registered, or no longer.
+    fn on_declined(&self, link: &Rc<Link>, id: u16, code: Decline, reason: &str) {
+        let _ = (link, id, code, reason);
+    }
+    /// A visitor came for a registration.
+    fn on_open(&self, link: &Rc<Link>, stream: StreamId, id: u16, visitor: Option<SocketAddr>) {
+        let _ = (link, stream, id, visitor);
+    }
+    /// The link is over; what follows is parting.
+    fn on_ended(&self, link: &Rc<Link>) {
+        let _ = link;
+    }
+    /// The client did not take a visitor.
+    fn on_refused(&self, link: &Rc<Link>, visitor: &Visitor, cause: Cause) {
+        let _ = (link, visitor, cause);
+    }
+}
+
+/// How a link ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// The peer said why.
+    Farewell(Farewell),
+    /// The peer closed the connection without a word.
+    Closed,
+    /// The connection broke.
+    Broken(std::io::Error),
+    /// The peer broke the protocol.
+    Fault(crate::proto::Fault),
+    /// The peer was silent for too long.
+    Silent,
+    /// The peer proved nothing in time.
+    Unproven,
+    /// This end said goodbye.
+    Left,
+}
+
+impl std::fmt::Display for Ended {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Ended::Farewell(farewell) if farewell.reason.is_empty() => f.write_str("the peer said goodbye"),
+            Ended::Farewell(farewell) => write!(f, "the peer said goodbye: {}", farewell.reason),
+            Ended::Closed => f.write_str("the peer closed the connection"),
+            Ended::Broken(error) => error.fmt(f),
+            Ended::Fault(fault) => write!(f, "the peer broke the protocol: {fault}"),
+            Ended::Silent => f.write_str("the peer was silent for longer than heartbeat_timeout"),
+            Ended::Unproven => f.write_str("the peer proved no service in time"),
+            Ended::Left => f.write_str("this end said goodbye"),
+        }
+    }
+}
+
+impl Link {
+    /// Of a session that just began.
+    pub fn new(process: &Rc<Process>, peer: SocketAddr, session: Session) -> Rc<Link> {
+        Rc::new(Link {
+            process: process.clone(),
+            peer,
+            since: process.now(),
+            received: Cell::new(0),
+            sent: Cell::new(0),
+            session: RefCell::new(session),
+            visitors: RefCell::new(Vec::new()),
+            waker: RefCell::new(None),
+        })
+    }
+
+    /// Client: claims a service; false: it cannot be asked for on this link.
+    pub fn register(&self, id: u16, protocol: Protocol, name: &str, token: &[u8]) -> bool {
+        let asked = self.session.borrow_mut().register(id, protocol, name, token);
+        self.wake();
+        asked
+    }
+
+    /// Server: whether the client knows `token`. Without one the same work is done for nothing.
+    pub fn prove(&self, registration: &Registration, token: Option<&[u8]>) -> bool {
+        let mut session = self.session.borrow_mut();
+        match token {
+            Some(token) => session.prove(registration, token),
+            None => session.disprove(registration),
+        }
+    }
+
+    /// Server: takes a proven registration.
+    pub fn accept(&self, registration: &Registration, token: &[u8], public: &str) {
+        self.session.borrow_mut().accept(registration, token, public);
+        self.wake();
+    }
+
+    /// Server: takes it not, or no longer.
+    pub fn decline(&self, id: u16, code: Decline, reason: &str) {
+        self.session.borrow_mut().decline(id, code, reason);
+        self.wake();
+    }
+
+    /// Whether the client has proven one service.
+    pub fn is_proven(&self) -> bool {
+        self.session.borrow().is_proven()
+    }
+
+    /// The client's process, as it names itself.
+    pub fn instance(&self) -> [u8; 16] {
+        self.session.borrow().peer().instance
+    }
+
+    /// µs; the least of the last round trips.
+    pub fn round_trip(&self) -> Option<u64> {
+        self.session.borrow().round_trip()
+    }
+
+    /// When bytes came last.
+    pub fn heard(&self) -> Time {
+        self.session.borrow().heard()
+    }
+
+    /// Pings now, to see whether the peer is there.
+    pub fn hasten(&self) {
+        self.session.borrow_mut().hasten(self.process.now());
+        self.wake();
+    }
+
+    /// Says goodbye and ends the link.
+    pub fn leave(&self, code: Leave, reason: &str) {
+        self.session.borrow_mut().leave(code, reason);
+        self.wake();
+    }
+
+    /// Server: a stream for a visitor of the registration `id`. `None`: no room.
+    pub fn open(self: &Rc<Self>, id: u16, from: SocketAddr, counters: &Rc<Counters>) -> Option<Rc<Visitor>> {
+        let stream = self.session.borrow_mut().open(self.process.now(), id, from)?;
+        self.wake();
+        Some(self.join(stream, counters))
+    }
+
+    /// A place for the visitor of a stream that was just opened.
+    pub fn join(self: &Rc<Self>, stream: StreamId, counters: &Rc<Counters>) -> Rc<Visitor> {
+        let visitor = Visitor::new(self, stream, counters);
+        let mut visitors = self.visitors.borrow_mut();
+        if visitors.len() <= stream.index() {
+            visitors.resize(stream.index() + 1, None);
+        }
+        if let Some(place) = visitors.get_mut(stream.index()) {
+            *place = Some(visitor.clone());
+        }
+        visitor
+    }
+
+    /// Client: the local service has taken the connection.
+    pub fn opened(&self, stream: StreamId) {
+        self.session.borrow_mut().opened(stream);
+        self.wake();
+    }
+
+    /// Client: it has not.
+    pub fn refuse(&self, stream: StreamId, cause: Cause) {
+        self.session.borrow_mut().refuse(stream, cause);
+        self.forget(stream);
+        self.wake();
+    }
+
+    /// Visitors that are there.
+    pub fn open_visitors(&self) -> usize {
+        self.visitors.borrow().iter().flatten().count()
+    }
+
+    pub(super) fn reset(&self, stream: StreamId, cause: Cause) {
+        self.session.borrow_mut().reset(stream, cause);
+        self.wake();
+    }
+
+    pub(super) fn on_readable(&self, stream: StreamId) {
+        if self.session.borrow_mut().on_readable(stream) {
+            self.wake();
+        }
+    }
+
+    pub(super) fn consumed(&self, stream: StreamId, n: usize) {
+        if self.session.borrow_mut().consumed(self.process.now(), stream, n) {
+            self.wake();
+        }
+    }
+
+    /// Takes the visitor of `stream` off the list.
+    pub(super) fn forget(&self, stream: StreamId) -> Option<Rc<Visitor>> {
+        let mut visitors = self.visitors.borrow_mut();
+        visitors.get_mut(stream.index())?.take_if(|visitor| visitor.stream() == stream)
+    }
+
+    /// Cuts every visitor off.
+    pub(super) fn cut_all(&self) {
+        let visitors = core::mem::take(&mut *self.visitors.borrow_mut());
+        visitors.iter().flatten().for_each(|visitor| visitor.cut());
+    }
+
+    pub(super) fn keep_waker(&self, cx: &Context<'_>) {
+        let mut waker = self.waker.borrow_mut();
+        match &mut *waker {
+            Some(known) => known.clone_from(cx.waker()),
+            None => *waker = Some(cx.waker().clone()),
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = &*self.waker.borrow() {
+            waker.wake_by_ref();
+        }
+    }
+
+    pub(super) fn count_received(&self, n: usize) {
+        add(&self.received, n as u64);
+    }
+
+    pub(super) fn count_sent(&self, n: usize) {
+        add(&self.sent, n as u64);
+    }
+}

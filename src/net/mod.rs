@@ -1,0 +1,104 @@
+//! Sockets: the only folder that knows tokio.
+//!
+//! ```text
+//! socket    a stream socket that many may look at; listening, connecting      (sys: calls nobody wraps)
+//! wire      a link's socket under its cover                                   (pace: how much to write at once)
+//! greet     the handshake on a wire
+//! link      a link as the others see it: its session and its visitors
+//! pump      a link's task: moves bytes between the wire, the session and the visitors
+//! visitor   a visitor's socket, joined to a stream
+//! names     name look-up on a thread of its own
+//! signals   SIGTERM and SIGINT as a future
+//! control   the status socket
+//! ```
+//!
+//! All on one thread: `Rc` and `Cell`, no locks. No borrow of a `RefCell` lasts across an await.
+
+#[cfg(feature = "status")]
+pub mod control;
+pub mod greet;
+pub mod link;
+#[cfg(feature = "status")]
+mod link_status;
+pub mod names;
+mod pace;
+pub mod pump;
+pub mod signals;
+pub mod socket;
+pub mod sys;
+pub mod task;
+pub mod visitor;
+pub mod wire;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::limits;
+use crate::proto::{Budget, Hello, Time, Transmit};
+
+/// What all links of the process share.
+pub struct Process {
+    /// Bounds what peers can make this process hold.
+    pub budget: Rc<Budget>,
+    /// Name look-up.
+    pub names: names::Names,
+    instance: [u8; 16],
+    began: Instant,
+    /// Lent within one poll to whoever reads a wire, and to whoever gathers frames for one.
+    received: RefCell<Box<[u8]>>,
+    transmit: RefCell<Transmit>,
+}
+
+impl Process {
+    /// Once per process, inside the runtime.
+    pub fn new() -> Result<Rc<Process>, getrandom::Error> {
+        Ok(Rc::new(Process {
+            budget: Rc::new(Budget::new(limits::budget(sys::memory()))),
+            names: names::Names::default(),
+            instance: random()?,
+            began: Instant::now(),
+            received: RefCell::new(vec![0; limits::READ_BUFFER].into()),
+            transmit: RefCell::new(Transmit::new(limits::TRANSMIT_BUFFER)),
+        }))
+    }
+
+    /// Now, as the protocol counts.
+    pub fn now(&self) -> Time {
+        Time(u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX))
+    }
+
+    /// The same moment, as the runtime counts.
+    pub fn instant(&self, time: Time) -> Instant {
+        self.began + Duration::from_micros(time.0)
+    }
+
+    /// Seconds since the start.
+    pub fn uptime(&self) -> u64 {
+        self.began.elapsed().as_secs()
+    }
+
+    /// What this end says on a new link.
+    pub fn hello(&self, interval: Option<Duration>, timeout: Option<Duration>) -> Result<Hello, getrandom::Error> {
+        Ok(Hello {
+            nonce: random()?,
+            instance: self.instance,
+            session: random()?,
+            link: 0,
+            max_streams: u16::try_from(self.budget.max_streams()).unwrap_or(u16::MAX),
+            window: limits::INITIAL_WINDOW,
+            interval: interval.unwrap_or_default(),
+            timeout: timeout.unwrap_or_default(),
+            agent: concat!("pinhole/", env!("CARGO_PKG_VERSION")).into(),
+        })
+    }
+}
+
+/// Random bytes.
+pub fn random<const N: usize>() -> Result<[u8; N], getrandom::Error> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes)?;
+    Ok(bytes)
+}

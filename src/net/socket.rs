@@ -1,0 +1,190 @@
+//! A stream socket that many may look at: all its calls take `&self`, and say which task to wake.
+//!
+//! On tokio's `AsyncFd`, because there the reader decides when readiness is used up: a read that did not fill its
+//! buffer has drained the socket, and the call that would only say so is saved.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, SockAddr, SockRef, TcpKeepalive, Type};
+use tokio::io::{Interest, Ready};
+use tokio::io::unix::AsyncFd;
+
+use crate::limits;
+
+use super::sys;
+
+/// A connected socket.
+pub struct Socket {
+    fd: AsyncFd<socket2::Socket>,
+}
+
+/// How a TCP connection is set up.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Small writes leave at once.
+    pub nodelay: bool,
+    /// Idle time until the first probe; `None`: no probes.
+    pub keepalive: Option<Duration>,
+    /// Time between probes; `None`: the system's.
+    pub keepalive_interval: Option<Duration>,
+    /// Bytes that the kernel holds unsent at most.
+    pub unsent: u32,
+}
+
+impl Socket {
+    /// Takes a connected socket.
+    pub fn new(socket: socket2::Socket, options: &Options) -> io::Result<Socket> {
+        let socket = Socket { fd: sys::watch(socket, Interest::READABLE | Interest::WRITABLE)? };
+        socket.set(options);
+        Ok(socket)
+    }
+
+    /// Connects to `address`.
+    pub async fn connect(address: SocketAddr, options: &Options) -> io::Result<Socket> {
+        let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_nonblocking(true)?;
+        match socket.connect(&SockAddr::from(address)) {
+            Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
+            _ => {}
+        }
+        let socket = Socket::new(socket, options)?;
+        let connected = socket.connected();
+        tokio::time::timeout(Duration::from_secs(limits::CONNECT_TIME), connected).await??;
+        Ok(socket)
+    }
+
+    async fn connected(&self) -> io::Result<()> {
+        let _ready = self.fd.writable().await?;
+        match self.fd.get_ref().take_error()? {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    /// Sets what can be set; a system that lacks an option has the connection all the same.
+    fn set(&self, options: &Options) {
+        let socket = SockRef::from(self.fd.get_ref());
+        let keepalive = options.keepalive.map(|idle| {
+            let keepalive = TcpKeepalive::new().with_time(idle);
+            match options.keepalive_interval {
+                Some(interval) => keepalive.with_interval(interval),
+                None => keepalive,
+            }
+        });
+        let _ = socket.set_tcp_nodelay(options.nodelay);
+        if let Some(keepalive) = keepalive {
+            let _ = socket.set_tcp_keepalive(&keepalive);
+        }
+        self.set_unsent(options.unsent);
+    }
+
+    /// Limits what the kernel holds unsent, in bytes.
+    pub fn set_unsent(&self, bytes: u32) {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        let _ = SockRef::from(self.fd.get_ref()).set_tcp_notsent_lowat(bytes);
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        let _ = bytes;
+    }
+
+    /// Reads into `place`; 0: the end.
+    pub fn poll_read(&self, cx: &mut Context<'_>, place: &mut [u8]) -> Poll<io::Result<usize>> {
+        loop {
+            let mut guard = ready!(self.fd.poll_read_ready(cx))?;
+            match self.fd.get_ref().read(place) {
+                Ok(n) => {
+                    if n < place.len() {
+                        guard.clear_ready();
+                    }
+                    return Poll::Ready(Ok(n));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => guard.clear_ready(),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+
+    /// Writes what the socket takes of `bytes`.
+    pub fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        loop {
+            let mut guard = ready!(self.fd.poll_write_ready(cx))?;
+            match self.fd.get_ref().write(bytes) {
+                Ok(n) => {
+                    if n < bytes.len() {
+                        guard.clear_ready();
+                    }
+                    return Poll::Ready(Ok(n));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => guard.clear_ready(),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+
+    /// Waits until the peer has reset the connection, even while nothing is read.
+    pub async fn failed(&self) -> io::Error {
+        loop {
+            match self.fd.ready(Interest::ERROR).await {
+                Err(error) => return error,
+                Ok(mut guard) => match self.fd.get_ref().take_error() {
+                    Ok(Some(error)) | Err(error) => return error,
+                    Ok(None) => guard.clear_ready_matching(Ready::ERROR),
+                },
+            }
+        }
+    }
+
+    /// Says that nothing more will be written.
+    pub fn shut_write(&self) -> io::Result<()> {
+        self.fd.get_ref().shutdown(Shutdown::Write)
+    }
+
+    /// Lets the peer see a reset, not an end, when this is dropped.
+    pub fn reset_on_drop(&self) {
+        let _ = self.fd.get_ref().set_linger(Some(Duration::ZERO));
+    }
+}
+
+/// A socket that listens.
+pub struct Listener {
+    fd: AsyncFd<socket2::Socket>,
+    address: SocketAddr,
+}
+
+impl Listener {
+    /// Listens at `address`.
+    pub fn bind(address: SocketAddr) -> io::Result<Listener> {
+        let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&SockAddr::from(address))?;
+        socket.listen(limits::BACKLOG)?;
+        let address = socket.local_addr()?.as_socket().unwrap_or(address);
+        Ok(Listener { fd: sys::watch(socket, Interest::READABLE)?, address })
+    }
+
+    /// Where it listens; the port is the real one.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The next connection and where it comes from. An error is about that one, or about this process's means.
+    pub async fn accept(&self) -> io::Result<(socket2::Socket, SocketAddr)> {
+        loop {
+            let mut guard = self.fd.readable().await?;
+            match self.fd.get_ref().accept() {
+                Ok((socket, address)) => {
+                    socket.set_nonblocking(true)?;
+                    let address = address.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
+                    return Ok((socket, address));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => guard.clear_ready(),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}

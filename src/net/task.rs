@@ -1,0 +1,47 @@
+//! Tasks with an owner, and waiting for one of two things.
+
+use std::pin::{Pin, pin};
+use std::task::Poll;
+
+use tokio::task::JoinHandle;
+
+/// Ends its task when dropped.
+pub struct Owned(JoinHandle<()>);
+
+impl Owned {
+    /// Starts `work` as a task of this thread.
+    pub fn spawn(work: impl Future<Output = ()> + 'static) -> Owned {
+        Owned(tokio::task::spawn_local(work))
+    }
+
+    /// Whether the task is over.
+    pub fn is_over(&self) -> bool {
+        self.0.is_finished()
+    }
+
+    /// Waits until it is.
+    pub async fn over(&mut self) {
+        let _ = (&mut self.0).await;
+    }
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// The end of an end: ready when the program is to stop.
+pub type Stop<'a> = Pin<&'a mut dyn Future<Output = ()>>;
+
+/// What `work` gives; `None`: `stop` was ready before it.
+pub async fn until<T>(stop: &mut Stop<'_>, work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    std::future::poll_fn(|cx| {
+        if stop.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(None);
+        }
+        work.as_mut().poll(cx).map(Some)
+    })
+    .await
+}

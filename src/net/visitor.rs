@@ -1,0 +1,282 @@
+//! One visitor's socket (or, on the client, the local service's), joined to a stream of a link.
+//!
+//! Its task does little: it wakes the link when the socket may be read, writes what the socket had refused before, and
+//! notices a reset at any time. Payload is moved by the link's own task, straight between its buffers and the socket;
+//! so an idle visitor has no buffer.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::VecDeque;
+use std::io;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use crate::limits::CHUNK;
+use crate::proto::{Cause, StreamId};
+
+use super::link::Link;
+use super::socket::Socket;
+
+/// Live figures of one service.
+#[derive(Default)]
+pub struct Counters {
+    /// Visitors that came.
+    pub visitors: Cell<u64>,
+    /// Visitors that are there.
+    pub open: Cell<u32>,
+    /// Bytes read from their sockets.
+    pub read: Cell<u64>,
+    /// Bytes written to their sockets.
+    pub written: Cell<u64>,
+    /// Visitors turned away.
+    pub refused: Cell<u64>,
+}
+
+/// A socket and its stream.
+pub struct Visitor {
+    stream: StreamId,
+    link: Rc<Link>,
+    counters: Rc<Counters>,
+    /// On a client not before the local service has taken the connection.
+    socket: OnceCell<Socket>,
+    /// Of the visitor's task, from its first poll on.
+    waker: RefCell<Option<Waker>>,
+    backlog: RefCell<Backlog>,
+    read_done: Cell<bool>,
+    /// The peer's last bytes are here; the socket is to be told behind the backlog.
+    end_due: Cell<bool>,
+    write_done: Cell<bool>,
+    gone: Cell<bool>,
+}
+
+impl Visitor {
+    /// Of a stream that was just opened.
+    pub fn new(link: &Rc<Link>, stream: StreamId, counters: &Rc<Counters>) -> Rc<Visitor> {
+        add(&counters.visitors, 1);
+        counters.open.set(counters.open.get() + 1);
+        Rc::new(Visitor {
+            stream,
+            link: link.clone(),
+            counters: counters.clone(),
+            socket: OnceCell::new(),
+            waker: RefCell::new(None),
+            backlog: RefCell::new(Backlog::default()),
+            read_done: Cell::new(false),
+            end_due: Cell::new(false),
+            write_done: Cell::new(false),
+            gone: Cell::new(false),
+        })
+    }
+
+    /// Which stream it is.
+    pub fn stream(&self) -> StreamId {
+        self.stream
+    }
+
+    /// The figures that it counts in.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// The stream is over before there was a socket.
+    pub fn leave(&self) {
+        self.link.forget(self.stream);
+    }
+
+    /// Gives the stream up: there is no socket for it.
+    pub fn abandon(&self) {
+        self.link.reset(self.stream, Cause::Aborted);
+        self.link.forget(self.stream);
+    }
+
+    /// Waits for `work`, such as the connection to a local service, as long as the stream lives.
+    pub async fn or_gone<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let mut work = pin!(work);
+        std::future::poll_fn(|cx| {
+            self.keep_waker(cx);
+            if self.gone.get() { Poll::Ready(None) } else { work.as_mut().poll(cx).map(Some) }
+        })
+        .await
+    }
+
+    /// Lives until both directions are over or the stream is cut. The visitor's task.
+    pub async fn serve(self: Rc<Self>, socket: Socket) {
+        let socket = self.socket.get_or_init(|| socket);
+        let mut failed = pin!(socket.failed());
+        let served = std::future::poll_fn(|cx| {
+            if failed.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+            }
+            self.poll(cx, socket)
+        });
+        if served.await.is_err() {
+            self.link.reset(self.stream, Cause::Aborted);
+        }
+        if self.gone.get() {
+            socket.reset_on_drop();
+        }
+        self.link.forget(self.stream);
+    }
+
+    fn poll(&self, cx: &mut Context<'_>, socket: &Socket) -> Poll<io::Result<()>> {
+        self.keep_waker(cx);
+        if self.gone.get() {
+            return Poll::Ready(Ok(()));
+        }
+        self.flush(cx, socket)?;
+        if !self.read_done.get() {
+            self.link.on_readable(self.stream);
+        }
+        if self.read_done.get() && self.write_done.get() { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+
+    /// Link: cuts the visitor off; its socket is reset.
+    pub fn cut(&self) {
+        self.gone.set(true);
+        self.wake();
+    }
+
+    /// Link: takes bytes for the socket; `end`: the last ones. Gives how many the socket took at once, the rest waits
+    /// in the backlog.
+    pub fn deliver(&self, bytes: &[u8], end: bool) -> io::Result<usize> {
+        let taken = if self.backlog.borrow().is_empty() { self.write(bytes)? } else { 0 };
+        self.backlog.borrow_mut().push(bytes.split_at(taken).1);
+        if end {
+            self.end_due.set(true);
+            self.end_if_due()?;
+        }
+        Ok(taken)
+    }
+
+    /// Link: reads from the socket; `None`: nothing there now, 0: the end.
+    pub fn read(&self, place: &mut [u8]) -> io::Result<Option<usize>> {
+        let (Some(socket), Some(waker)) = (self.socket.get(), &*self.waker.borrow()) else { return Ok(None) };
+        match socket.poll_read(&mut Context::from_waker(waker), place) {
+            Poll::Pending => Ok(None),
+            Poll::Ready(n) => {
+                let n = n?;
+                add(&self.counters.read, n as u64);
+                self.read_done.set(n == 0);
+                if n == 0 && self.write_done.get() {
+                    waker.wake_by_ref();
+                }
+                Ok(Some(n))
+            }
+        }
+    }
+
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        let (Some(socket), Some(waker)) = (self.socket.get(), &*self.waker.borrow()) else { return Ok(0) };
+        self.write_with(&mut Context::from_waker(waker), socket, bytes)
+    }
+
+    fn write_with(&self, cx: &mut Context<'_>, socket: &Socket, bytes: &[u8]) -> io::Result<usize> {
+        let mut taken = 0;
+        while taken < bytes.len() {
+            match socket.poll_write(cx, bytes.split_at(taken).1) {
+                Poll::Ready(n) => taken += n?,
+                Poll::Pending => break,
+            }
+        }
+        add(&self.counters.written, taken as u64);
+        Ok(taken)
+    }
+
+    fn flush(&self, cx: &mut Context<'_>, socket: &Socket) -> io::Result<()> {
+        let mut backlog = self.backlog.borrow_mut();
+        let mut taken = 0;
+        while let Some(bytes) = backlog.front() {
+            let n = self.write_with(cx, socket, bytes)?;
+            let whole = n == bytes.len();
+            backlog.advance(n);
+            taken += n;
+            if !whole {
+                break;
+            }
+        }
+        drop(backlog);
+        self.end_if_due()?;
+        if taken > 0 {
+            self.link.consumed(self.stream, taken);
+        }
+        Ok(())
+    }
+
+    fn end_if_due(&self) -> io::Result<()> {
+        let Some(socket) = self.socket.get() else { return Ok(()) };
+        if self.end_due.get() && !self.write_done.get() && self.backlog.borrow().is_empty() {
+            self.write_done.set(true);
+            // A socket that the other side has reset meanwhile says so here; the reset is noticed as such elsewhere.
+            let _ = socket.shut_write();
+            self.wake();
+        }
+        Ok(())
+    }
+
+    fn keep_waker(&self, cx: &Context<'_>) {
+        let mut waker = self.waker.borrow_mut();
+        match &mut *waker {
+            Some(known) => known.clone_from(cx.waker()),
+            None => *waker = Some(cx.waker().clone()),
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = &*self.waker.borrow() {
+            waker.wake_by_ref();
+        }
+    }
+}
+
+impl Drop for Visitor {
+    fn drop(&mut self) {
+        self.counters.open.set(self.counters.open.get().saturating_sub(1));
+    }
+}
+
+/// Counts on.
+pub fn add(counter: &Cell<u64>, n: u64) {
+    counter.set(counter.get().wrapping_add(n));
+}
+
+/// Bytes that a full socket refused, in chunks small enough that memory follows what is really there.
+#[derive(Default)]
+struct Backlog {
+    chunks: VecDeque<Vec<u8>>,
+    /// Bytes of the first chunk that are written.
+    done: usize,
+}
+
+impl Backlog {
+    fn is_empty(&self) -> bool {
+        self.chunks.is_empty()
+    }
+
+    fn front(&self) -> Option<&[u8]> {
+        self.chunks.front().and_then(|chunk| chunk.get(self.done..))
+    }
+
+    fn push(&mut self, mut bytes: &[u8]) {
+        if let Some(last) = self.chunks.back_mut() {
+            let (fits, rest) = bytes.split_at(bytes.len().min(CHUNK - last.len()));
+            last.extend_from_slice(fits);
+            bytes = rest;
+        }
+        for piece in bytes.chunks(CHUNK) {
+            let mut chunk = Vec::with_capacity(CHUNK);
+            chunk.extend_from_slice(piece);
+            self.chunks.push_back(chunk);
+        }
+    }
+
+    fn advance(&mut self, n: usize) {
+        self.done += n;
+        if self.chunks.front().is_some_and(|chunk| self.done >= chunk.len()) {
+            self.chunks.pop_front();
+            self.done = 0;
+            if self.chunks.is_empty() {
+                self.chunks = VecDeque::new();
+            }
+        }
+    }
+}
