@@ -71,9 +71,10 @@ fn line(now: SystemTime, record: &Record<'_>) -> String {
     line
 }
 
+/// Which part of the program speaks: its layer, without the files below it.
 fn short(target: &str) -> &str {
     match target.strip_prefix(CRATE).and_then(|rest| rest.strip_prefix("::")) {
-        Some(module) => module,
+        Some(module) => module.split("::").next().unwrap_or(module),
         None => target,
     }
 }
