@@ -13,6 +13,7 @@
 //! config               text to a checked Config                                       (not known below server, client)
 //! server, client       who is registered, who gets a visitor; connecting, waiting
 //! net                  sockets, timers, signals: all that knows tokio
+//! transport            keys of the configuration to sockets and covers
 //! link                 a byte stream, protected
 //! proto                the wire protocol: bytes in, bytes out, events out. No clock, no socket
 //! limits               every size, count and time
@@ -46,6 +47,7 @@ mod server;
 
 mod link;
 pub mod net;
+mod transport;
 
 pub mod limits;
 pub mod proto;

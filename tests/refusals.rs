@@ -73,6 +73,7 @@ fn refused_service_is_registered_again_at_its_own_pace() {
         .service("echo", Kind::Tcp, echo.address())
         .with(spoilt)
         .line(Role::Client, "retry_interval = 1")
+        .log_filter("debug")
         .start();
     let mut mark = tunnel.client().log().mark();
     for _ in 0..3 {

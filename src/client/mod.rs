@@ -21,15 +21,16 @@ use log::{debug, info, warn};
 
 use crate::config;
 use crate::limits;
-use crate::link::Cover;
+use crate::link::Setup;
 use crate::log::Repeats;
 use crate::net::greet::greet;
 use crate::net::link::{Ended, Link};
-use crate::net::socket::{Options, Socket};
+use crate::net::socket::Socket;
 use crate::net::task::{Owned, Stop, until};
 use crate::net::wire::Wire;
 use crate::net::{Process, pump};
 use crate::proto::{End, Introduction, Leave, Session};
+use crate::transport;
 
 use backoff::Backoff;
 use services::Service;
@@ -37,6 +38,7 @@ use services::Service;
 /// A running client.
 pub struct Client {
     process: Rc<Process>,
+    setup: Setup,
     config: config::Client,
     services: Vec<Service>,
     link: RefCell<Option<Rc<Link>>>,
@@ -51,6 +53,7 @@ impl Client {
     pub fn new(process: Rc<Process>, config: config::Client) -> Rc<Client> {
         Rc::new(Client {
             services: config.services.iter().map(Service::new).collect(),
+            setup: transport::setup(&config.transport),
             process,
             config,
             link: RefCell::default(),
@@ -114,16 +117,11 @@ impl Client {
     }
 
     async fn connect(&self, address: SocketAddr) -> Result<(Wire, Rc<Link>, Vec<u8>), String> {
-        let tcp = &self.config.transport.tcp;
-        let options = Options {
-            nodelay: tcp.nodelay,
-            keepalive: tcp.keepalive_secs,
-            keepalive_interval: tcp.keepalive_interval,
-            unsent: limits::LINK_UNSENT,
-        };
+        let options = transport::options(&self.config.transport);
         let socket = Socket::connect(address, &options).await.map_err(|error| error.to_string())?;
         let ours = self.process.hello(None, self.config.heartbeat_timeout).map_err(|error| error.to_string())?;
-        let mut wire = Wire::new(socket, Cover::Plain);
+        let cover = self.setup.cover(End::Client, &self.config.remote_addr.host).map_err(|torn| torn.to_string())?;
+        let mut wire = Wire::new(socket, cover);
         let met = greet(&mut wire, End::Client, ours.clone());
         let (met, early) = tokio::time::timeout(Duration::from_secs(limits::HANDSHAKE_TIME), met)
             .await
@@ -144,7 +142,7 @@ impl Client {
                 interval.as_secs()
             );
         }
-        if !address.ip().to_canonical().is_loopback() && !self.warned.replace(true) {
+        if self.setup.is_open() && !address.ip().to_canonical().is_loopback() && !self.warned.replace(true) {
             warn!("{}", crate::PLAIN_TCP);
         }
     }

@@ -12,10 +12,11 @@ use crate::config;
 use crate::limits;
 use crate::log::Repeats;
 use crate::net::link::{Link, Owner};
-use crate::net::socket::{Options, Socket};
+use crate::net::socket::Socket;
 use crate::net::task::Owned;
 use crate::net::visitor::{Counters, Visitor};
 use crate::proto::{Cause, Decline, Protocol, StreamId};
+use crate::transport;
 
 use super::Client;
 use super::backoff::Backoff;
@@ -119,7 +120,7 @@ impl Client {
     async fn connect_local(&self, service: &Service) -> io::Result<Socket> {
         let config = &service.config;
         let at = &config.local_addr;
-        let options = Options { nodelay: config.nodelay, unsent: limits::VISITOR_UNSENT, ..Options::default() };
+        let options = transport::visitor_options(config.nodelay);
         let mut failed = io::ErrorKind::AddrNotAvailable.into();
         for address in self.process.names.recall(&at.host, at.port, config.prefer_ipv6).await? {
             match Socket::connect(address, &options).await {

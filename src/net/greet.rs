@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use crate::limits::{FRAME_HEADER, MAX_CONTROL};
 use crate::proto::{End, Fault, Handshake, Hello, Introduction};
 
-use super::wire::Wire;
+use super::wire::{Received, Wire};
 
 /// Why there is no session.
 #[derive(Debug)]
@@ -38,9 +38,11 @@ impl From<io::Error> for Failure {
 
 /// Introduces both ends to each other. Gives the peer's introduction and what already came behind it.
 pub async fn greet(wire: &mut Wire, end: End, hello: Hello) -> Result<(Introduction, Vec<u8>), Failure> {
-    let mut handshake = Handshake::new(end, hello, wire.channel());
     let mut place = vec![0; FRAME_HEADER + MAX_CONTROL];
-    std::future::poll_fn(|cx| poll(cx, wire, &mut handshake, &mut place)).await
+    let mut early = Vec::new();
+    let channel = std::future::poll_fn(|cx| wire.poll_cover(cx, &mut place, &mut early)).await?;
+    let mut handshake = Handshake::new(end, hello, channel);
+    std::future::poll_fn(|cx| poll(cx, wire, &mut handshake, &mut place, &mut early)).await
 }
 
 fn poll(
@@ -48,22 +50,19 @@ fn poll(
     wire: &mut Wire,
     handshake: &mut Handshake,
     place: &mut [u8],
+    early: &mut Vec<u8>,
 ) -> Poll<Result<(Introduction, Vec<u8>), Failure>> {
     loop {
-        wire.send(cx, handshake.poll_transmit())?;
-        // What does not fit now is small and waits for the next poll; nothing is read for it meanwhile.
+        // A Hello is small: while the socket does not even take that, nothing is read.
         if wire.poll_flush(cx)?.is_pending() {
             return Poll::Pending;
         }
-        let Poll::Ready(received) = wire.poll_recv(cx, place) else { return Poll::Pending };
-        let mut input = received?;
-        if input.is_empty() {
-            return Poll::Ready(Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()));
-        }
+        wire.send(cx, handshake.poll_transmit())?;
+        let mut input = early.as_slice();
         let met = handshake.handle_bytes(&mut input);
         let rest = input.to_vec();
         match met {
-            Ok(None) => {}
+            Ok(None) => early.clear(),
             Ok(Some(introduction)) => {
                 wire.send(cx, handshake.poll_transmit())?;
                 return Poll::Ready(Ok((introduction, rest)));
@@ -72,6 +71,11 @@ fn poll(
                 wire.send(cx, handshake.poll_transmit())?;
                 return Poll::Ready(Err(Failure::Fault(fault)));
             }
+        }
+        let Poll::Ready(received) = wire.poll_recv(cx, place) else { return Poll::Pending };
+        match received? {
+            Received::Bytes(bytes) => early.extend_from_slice(bytes),
+            Received::End => return Poll::Ready(Err(io::Error::from(io::ErrorKind::UnexpectedEof).into())),
         }
     }
 }

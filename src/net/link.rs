@@ -111,13 +111,9 @@ impl Link {
         asked
     }
 
-    /// Server: whether the client knows `token`. Without one the same work is done for nothing.
+    /// Server: whether the client knows `token`; `None`: there is no such service.
     pub fn prove(&self, registration: &Registration, token: Option<&[u8]>) -> bool {
-        let mut session = self.session.borrow_mut();
-        match token {
-            Some(token) => session.prove(registration, token),
-            None => session.disprove(registration),
-        }
+        self.session.borrow_mut().prove(registration, token)
     }
 
     /// Server: takes a proven registration.

@@ -14,7 +14,7 @@ use crate::proto::{Cause, Event, Leave, StreamId, Time, Transmit, Turn};
 
 use super::link::{Ended, Link, Owner};
 use super::pace::Pace;
-use super::wire::Wire;
+use super::wire::{Received, Wire};
 
 /// Runs `link` over `wire` until it ends; `early` came behind the peer's Hello. `prove_by`: a server's limit for a
 /// link that has proven nothing.
@@ -115,8 +115,8 @@ impl Pump<'_> {
         let mut place = self.link.process.received.borrow_mut();
         match self.wire.poll_recv(cx, &mut place) {
             Poll::Pending => Ok(false),
-            Poll::Ready(Ok([])) => Err(Ended::Closed),
-            Poll::Ready(Ok(bytes)) => handle(self.link, self.owner, now, bytes).map(|()| true),
+            Poll::Ready(Ok(Received::End)) => Err(Ended::Closed),
+            Poll::Ready(Ok(Received::Bytes(bytes))) => handle(self.link, self.owner, now, bytes).map(|()| true),
             Poll::Ready(Err(error)) => Err(Ended::Broken(error)),
         }
     }
@@ -216,9 +216,9 @@ impl Pump<'_> {
             }
             self.wire.send(cx, out.as_bytes())?;
         }
-        let _ = self.wire.socket().shut_write();
+        ready!(self.wire.poll_shut(cx))?;
         let mut place = self.link.process.received.borrow_mut();
-        while !ready!(self.wire.poll_recv(cx, &mut place))?.is_empty() {}
+        while let Received::Bytes(_) = ready!(self.wire.poll_recv(cx, &mut place))? {}
         Poll::Ready(Ok(()))
     }
 }

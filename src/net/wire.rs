@@ -3,7 +3,7 @@
 use std::io;
 use std::task::{Context, Poll, ready};
 
-use crate::link::Cover;
+use crate::link::{Cover, Torn};
 use crate::proto::Channel;
 
 use super::socket::Socket;
@@ -23,9 +23,26 @@ impl Wire {
         Wire { socket, cover, unsent: Vec::new(), sent: 0, taken: 0 }
     }
 
-    /// What proofs are bound to.
-    pub fn channel(&self) -> Channel {
-        self.cover.channel()
+    /// Lets the cover finish its own handshake; then gives what proofs are bound to. `place` is for what is received;
+    /// plaintext that came already is put into `early`.
+    pub fn poll_cover(
+        &mut self,
+        cx: &mut Context<'_>,
+        place: &mut [u8],
+        early: &mut Vec<u8>,
+    ) -> Poll<io::Result<Channel>> {
+        loop {
+            self.cover.poll_output(&mut self.unsent);
+            ready!(self.poll_flush(cx))?;
+            if self.cover.is_ready() {
+                return Poll::Ready(Ok(self.cover.channel()));
+            }
+            let n = ready!(self.socket.poll_read(cx, place))?;
+            if n == 0 {
+                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+            }
+            early.extend_from_slice(self.cover.open(place.split_at(n).0)?);
+        }
     }
 
     /// The socket itself.
@@ -33,16 +50,20 @@ impl Wire {
         &self.socket
     }
 
-    /// Reads into `place` and gives the plaintext; empty: the end.
-    pub fn poll_recv<'a>(&'a mut self, cx: &mut Context<'_>, place: &'a mut [u8]) -> Poll<io::Result<&'a [u8]>> {
+    /// Reads into `place` and gives the plaintext. Empty bytes are no end: the cover may have kept what came.
+    pub fn poll_recv<'a>(&'a mut self, cx: &mut Context<'_>, place: &'a mut [u8]) -> Poll<io::Result<Received<'a>>> {
         let n = ready!(self.socket.poll_read(cx, place))?;
-        Poll::Ready(Ok(self.cover.open(place.split_at(n).0)))
+        if n == 0 {
+            return Poll::Ready(Ok(Received::End));
+        }
+        let plain = self.cover.open(place.split_at(n).0)?;
+        Poll::Ready(Ok(Received::Bytes(plain)))
     }
 
     /// Takes all of `plain`; what the socket does not take at once waits for [`Self::poll_flush`], which must have been
     /// ready before.
     pub fn send(&mut self, cx: &mut Context<'_>, plain: &[u8]) -> io::Result<()> {
-        let mut bytes = self.cover.seal(plain);
+        let mut bytes = self.cover.seal(plain)?;
         while !bytes.is_empty() {
             match self.socket.poll_write(cx, bytes) {
                 Poll::Ready(n) => {
@@ -57,8 +78,9 @@ impl Wire {
         Ok(())
     }
 
-    /// Ready when the socket has taken everything.
+    /// Ready when the socket has taken everything, the cover's own words too.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.cover.poll_output(&mut self.unsent);
         while self.sent < self.unsent.len() {
             let n = ready!(self.socket.poll_write(cx, self.unsent.split_at(self.sent).1))?;
             self.sent += n;
@@ -79,10 +101,32 @@ impl Wire {
         core::mem::take(&mut self.taken)
     }
 
+    /// Lets the peer know that nothing more will come. What was sent must have been flushed.
+    pub fn poll_shut(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.cover.close();
+        ready!(self.poll_flush(cx))?;
+        Poll::Ready(self.socket.shut_write())
+    }
+
     /// Lets go of memory that a busy time needed.
     pub fn relax(&mut self) {
+        self.cover.relax();
         if self.unsent.is_empty() {
             self.unsent = Vec::new();
         }
+    }
+}
+
+/// What came over a wire.
+pub enum Received<'a> {
+    /// Plaintext, maybe none.
+    Bytes(&'a [u8]),
+    /// The peer sends no more.
+    End,
+}
+
+impl From<Torn> for io::Error {
+    fn from(torn: Torn) -> Self {
+        io::Error::new(io::ErrorKind::InvalidData, torn)
     }
 }

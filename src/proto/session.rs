@@ -164,16 +164,13 @@ impl Session {
         true
     }
 
-    /// Server: whether the client has shown that it knows `token`. One such proof makes the link no stranger's.
-    pub fn prove(&mut self, registration: &Registration, token: &[u8]) -> bool {
-        let proven = registration.is_proven(&self.transcript, token);
+    /// Server: whether the client has shown that it knows `token`. One such proof makes the link no stranger's. `None`,
+    /// for a service that does not exist, costs the same work.
+    pub fn prove(&mut self, registration: &Registration, token: Option<&[u8]>) -> bool {
+        let shown = registration.is_proven(&self.transcript, token.unwrap_or_default());
+        let proven = shown && token.is_some();
         self.proven |= proven;
         proven
-    }
-
-    /// Server: does the work of [`Self::prove`] for a service that does not exist, and says no.
-    pub fn disprove(&self, registration: &Registration) -> bool {
-        registration.is_proven(&self.transcript, &[]) && false
     }
 
     /// Server: takes a proven registration; `public` says where visitors find it.
@@ -473,7 +470,8 @@ impl Session {
             return Ok(None);
         };
         let ending = stream.stage != Stage::Live;
-        if !ending && !(stream.fin_sent && stream.fin_received) {
+        let finished = stream.fin_sent && stream.fin_received;
+        if !ending && !finished {
             return Err(Fault::Unexpected(Kind::Closed));
         }
         stream.closed_by_peer = true;
@@ -528,10 +526,9 @@ impl Session {
 
     /// Queues a stream that has a control frame to be sent.
     fn talk(&mut self, id: StreamId) {
-        if let Some(stream) = self.streams.get(id) {
-            if !core::mem::replace(&mut stream.queued, true) {
-                self.talkers.push_back(id);
-            }
+        if let Some(stream) = self.streams.get(id).filter(|stream| !stream.queued) {
+            stream.queued = true;
+            self.talkers.push_back(id);
         }
     }
 

@@ -26,15 +26,16 @@ use log::{debug, info, warn};
 use crate::StartError;
 use crate::config;
 use crate::limits;
-use crate::link::Cover;
+use crate::link::Setup;
 use crate::net::greet::greet;
 use crate::net::link::{Ended, Link};
-use crate::net::socket::{Listener, Options, Socket};
+use crate::net::socket::{Listener, Socket};
 use crate::net::task::{Owned, Stop, until};
 use crate::net::visitor::Counters;
 use crate::net::wire::Wire;
 use crate::net::{Process, pump};
 use crate::proto::{End, Leave, Session};
+use crate::transport;
 
 use public::Public;
 use registry::{LinkId, Registry};
@@ -44,6 +45,7 @@ use strangers::Strangers;
 /// A running server.
 pub struct Server {
     process: Rc<Process>,
+    setup: Setup,
     config: config::Server,
     services: Vec<Service>,
     registry: RefCell<Registry>,
@@ -76,6 +78,7 @@ impl Server {
             process,
             registry: RefCell::new(Registry::new(services.len())),
             services,
+            setup: transport::setup(&config.transport),
             config,
             links: RefCell::default(),
             next_link: Cell::new(1),
@@ -134,17 +137,11 @@ impl Server {
 
     /// A connection's whole life.
     async fn attend(self: Rc<Self>, id: LinkId, socket: socket2::Socket, peer: SocketAddr) {
-        let tcp = &self.config.transport.tcp;
-        let options = Options {
-            nodelay: tcp.nodelay,
-            keepalive: tcp.keepalive_secs,
-            keepalive_interval: tcp.keepalive_interval,
-            unsent: limits::LINK_UNSENT,
-        };
         let prove_by = self.process.now().after(Duration::from_secs(limits::HANDSHAKE_TIME));
-        let Ok(socket) = Socket::new(socket, &options) else { return };
+        let Ok(socket) = Socket::new(socket, &transport::options(&self.config.transport)) else { return };
         let Ok(ours) = self.process.hello(self.config.heartbeat_interval, self.config.heartbeat_timeout) else { return };
-        let mut wire = Wire::new(socket, Cover::Plain);
+        let Ok(cover) = self.setup.cover(End::Server, "") else { return };
+        let mut wire = Wire::new(socket, cover);
         let met = greet(&mut wire, End::Server, ours.clone());
         let (met, early) = match tokio::time::timeout(Duration::from_secs(limits::HANDSHAKE_TIME), met).await {
             Ok(Ok(met)) => met,
@@ -165,7 +162,7 @@ impl Server {
 
     /// Says once that links over plain TCP can be read and changed by others.
     fn warn_if_open(&self, peer: SocketAddr) {
-        if !peer.ip().to_canonical().is_loopback() && !self.warned.replace(true) {
+        if self.setup.is_open() && !peer.ip().to_canonical().is_loopback() && !self.warned.replace(true) {
             warn!("{}", crate::PLAIN_TCP);
         }
     }

@@ -7,8 +7,9 @@ use std::time::Duration;
 use log::{debug, warn};
 
 use crate::limits;
-use crate::net::socket::{Listener, Options, Socket};
+use crate::net::socket::{Listener, Socket};
 use crate::net::task::Owned;
+use crate::transport;
 
 use super::Server;
 
@@ -45,7 +46,7 @@ async fn accept(server: &Rc<Server>, service: usize, listener: &Listener) {
 /// Opens a stream for a visitor; without one the visitor is reset.
 fn admit(server: &Rc<Server>, number: usize, socket: socket2::Socket, from: SocketAddr) {
     let Some(service) = server.services.get(number) else { return };
-    let options = Options { nodelay: service.config.nodelay, unsent: limits::VISITOR_UNSENT, ..Options::default() };
+    let options = transport::visitor_options(service.config.nodelay);
     let member = server.registry.borrow().pick(number);
     let link = member.and_then(|member| server.link(member.link).map(|link| (link, member.id)));
     let visitor = link.and_then(|(link, id)| link.open(id, from, &service.counters));
