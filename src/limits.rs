@@ -37,9 +37,16 @@ pub const MAX_WINDOW: u32 = 16 * 1024 * 1024;
 /// A stream's window grows by at most this part of what is free, so that some is left for the next one.
 pub const GROWTH_SHARE: u32 = 4;
 
-/// µs; round trips below this count as this when a window is sized: on a fast path the peer's scheduling, not the
-/// wire, decides how long bytes are under way.
-pub const MIN_ROUND_TRIP: u64 = 400;
+/// A window holds what the reader takes in so many round trips. Credit for a quarter of it is always under way, so two
+/// would hold back the very rate that is measured.
+pub const WINDOW_TRIPS: u32 = 3;
+
+/// Credit is due when this part of a window was taken.
+pub const CREDIT_PART: u32 = 4;
+
+/// µs that queues add to the least round trip: each end's own writes take up to [`BATCH_TIME`], and what other streams
+/// put there must not keep a window small.
+pub const QUEUE_TIME: u64 = BATCH_TIME;
 
 /// µs; the round trip until one was measured.
 pub const ASSUMED_ROUND_TRIP: u64 = 50_000;

@@ -156,8 +156,8 @@ impl Window {
     /// Counts `n` received bytes as taken by the reader. True: credit is due.
     pub fn consume(&mut self, n: usize, now: Time, round_trip: u64, budget: &Budget) -> bool {
         self.consumed = self.received.min(self.consumed + n as u64);
-        self.measure(now, round_trip.max(limits::MIN_ROUND_TRIP), budget);
-        self.limit - self.consumed <= u64::from(self.size / 2)
+        self.measure(now, round_trip + limits::QUEUE_TIME, budget);
+        self.limit - self.consumed <= u64::from(self.size - self.size / limits::CREDIT_PART)
     }
 
     /// Moves the limit on; the new one is to be sent.
@@ -171,6 +171,11 @@ impl Window {
         self.received - self.consumed
     }
 
+    /// Whether no byte was received yet.
+    pub fn is_untouched(&self) -> bool {
+        self.received == 0
+    }
+
     /// Bytes that the peer may make this end hold.
     pub fn exposure(&self) -> u64 {
         self.limit - self.consumed
@@ -181,14 +186,15 @@ impl Window {
         budget.shrink(core::mem::take(&mut self.grown));
     }
 
-    /// Once a round trip: a reader that took a whole window in it could take more; one that took little needs less.
+    /// Once a round trip: a reader that took much of a window in it could take more; one that took little needs less.
     fn measure(&mut self, now: Time, round_trip: u64, budget: &Budget) {
         let passed = now.since(self.since);
         if passed < round_trip {
             return;
         }
         let taken = u128::from(self.consumed - self.mark);
-        let needed = 2 * taken * u128::from(round_trip) / u128::from(passed);
+        let trips = u128::from(limits::WINDOW_TRIPS);
+        let needed = trips * taken * u128::from(round_trip) / u128::from(passed);
         let needed = u32::try_from(needed)
             .unwrap_or(u32::MAX)
             .clamp(limits::INITIAL_WINDOW, limits::MAX_WINDOW);
