@@ -12,8 +12,11 @@ pub struct Heartbeat {
     interval: Option<Duration>,
     timeout: Option<Duration>,
     next: Option<Time>,
+    /// A Ping is to be sent as soon as the link takes one.
+    due: bool,
     heard: Time,
-    awaited: Option<Time>,
+    /// Times of the first and the last Ping without an answer.
+    awaited: Option<(Time, Time)>,
     trips: [u64; ROUND_TRIPS],
     taken: usize,
 }
@@ -25,6 +28,7 @@ impl Heartbeat {
             interval: interval(end, ours, peer),
             timeout: Some(ours.timeout).filter(|timeout| !timeout.is_zero()),
             next: Some(now),
+            due: false,
             heard: now,
             awaited: None,
             trips: [u64::MAX; ROUND_TRIPS],
@@ -37,22 +41,36 @@ impl Heartbeat {
         self.heard = now;
     }
 
+    /// Notes that a Ping is due. What a full link keeps from being sent does not call for attention again.
+    pub fn handle_timeout(&mut self, now: Time) {
+        if self.next.is_some_and(|next| next <= now) {
+            self.due = true;
+            self.next = self.interval.map(|interval| now.after(interval));
+        }
+    }
+
     /// The time that a Ping to be sent now carries, if one is due.
     pub fn poll_ping(&mut self, now: Time) -> Option<Time> {
-        self.next.filter(|&next| next <= now)?;
-        self.next = self.interval.map(|interval| now.after(interval));
-        self.awaited = Some(now);
+        self.handle_timeout(now);
+        if !core::mem::take(&mut self.due) {
+            return None;
+        }
+        let first = self.awaited.map_or(now, |(first, _)| first);
+        self.awaited = Some((first, now));
         Some(now)
     }
 
-    /// A Pong came back with the time of its Ping. Only the last one's counts.
+    /// A Pong came back with the time of its Ping, or of one after it.
     pub fn on_pong(&mut self, sent: Time, now: Time) {
-        if self.awaited.take_if(|awaited| *awaited == sent).is_some() {
-            if let Some(place) = self.trips.get_mut(self.taken % ROUND_TRIPS) {
-                *place = now.since(sent);
-            }
-            self.taken += 1;
+        let Some((first, last)) = self.awaited else { return };
+        if sent < first || sent > last {
+            return;
         }
+        self.awaited = (sent < last).then_some((Time(sent.0 + 1), last));
+        if let Some(place) = self.trips.get_mut(self.taken % ROUND_TRIPS) {
+            *place = now.since(sent);
+        }
+        self.taken = self.taken.wrapping_add(1);
     }
 
     /// Pings at the next chance, whatever the interval.

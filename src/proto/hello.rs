@@ -8,6 +8,7 @@ use embedded_io::Write;
 
 use super::fault::Fault;
 use super::frame::{Kind, Reader, Transmit};
+use super::registration::cut;
 use crate::limits::INITIAL_WINDOW;
 
 /// Tag of the text field that names the program and its version.
@@ -91,8 +92,9 @@ fn millis(time: Duration) -> u32 {
     u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
 }
 
-/// Writes a text as a field that may be skipped.
+/// Writes a text, cut to what may be sent, as a field that may be skipped.
 pub(super) fn put_text(out: &mut Transmit, tag: u8, text: &str) -> super::frame::Written {
+    let text = cut(text);
     out.write_all(&[tag])?;
     out.write_all(&(text.len() as u16).to_be_bytes())?;
     out.write_all(text.as_bytes())

@@ -11,8 +11,10 @@
 //! Ping, Pong       stream field 0
 //! | time of the Ping, as its sender counts: 64 | bytes received on this link before this frame was made: 64 |
 //! Goodbye          stream field 0
-//! | code: 16 | last stream accepted: 32 | fields …        1 = reason (text)
+//! | code: 16 | streams accepted: 32 | fields …            1 = reason (text)
 //! ```
+//! What a Ping or Pong counts are the bytes behind the peer's Hello. What Goodbye counts are the Opens that its sender
+//! has read, wrapping: the streams of later ones were never seen.
 
 use alloc::string::String;
 use core::net::{IpAddr, SocketAddr};
@@ -65,7 +67,7 @@ impl Leave {
 pub struct Farewell {
     /// Why.
     pub code: Leave,
-    /// The last stream that the peer accepted; 0 if none.
+    /// Streams that the peer has accepted, all told: those opened after that many were never seen.
     pub last: u32,
     /// Why, in words.
     pub reason: String,
@@ -176,10 +178,10 @@ pub(super) fn put_beat(out: &mut Transmit, kind: Kind, beat: [u8; 16]) -> bool {
     out.control(kind, 0, &|out| out.write_all(&beat))
 }
 
-pub(super) fn put_goodbye(out: &mut Transmit, code: Leave, last: u32, reason: &str) -> bool {
+pub(super) fn put_goodbye(out: &mut Transmit, code: Leave, accepted: u32, reason: &str) -> bool {
     out.control(Kind::Goodbye, 0, &|out| {
         out.write_all(&(code as u16).to_be_bytes())?;
-        out.write_all(&last.to_be_bytes())?;
+        out.write_all(&accepted.to_be_bytes())?;
         put_text(out, REASON, reason)
     })
 }

@@ -43,7 +43,8 @@
 //!
 //! Either side may send on a stream from Open on, up to the receiver's window in Hello; then up to the offset that the
 //! last Credit for that direction states (offsets count payload bytes from the stream's start). An offset never goes
-//! back. There is no credit for a link as a whole: a receiver never stops reading it.
+//! back, and is never more than 2^32 beyond the bytes sent. There is no credit for a link as a whole: a receiver never
+//! stops reading it. Refused says that nothing was consumed, so it stands before any Opened and any Data of its sender.
 //!
 //! # Heartbeats
 //!

@@ -106,6 +106,10 @@ impl Registration {
         })
     }
 
+    pub(super) fn proof(&self) -> &[u8; PROOF] {
+        &self.proof
+    }
+
     /// Whether the client has shown that it knows `token`.
     pub fn is_proven(&self, transcript: &Transcript, token: &[u8]) -> bool {
         transcript.verify(End::Client, token, &self.covered, &self.proof)
@@ -154,7 +158,7 @@ pub(super) fn registered(id: u16, proof: &[u8; PROOF], public: &str) -> Box<[u8]
 pub(super) fn declined(id: u16, code: Decline, reason: &str) -> Box<[u8]> {
     encode(Kind::Declined, id, &|out| {
         out.write_all(&(code as u16).to_be_bytes())?;
-        put_text(out, REASON, cut(reason))
+        put_text(out, REASON, reason)
     })
 }
 

@@ -77,8 +77,14 @@ impl Schedule {
         }
     }
 
+    /// Drops what is left of streams that are gone.
+    pub(super) fn tidy(&mut self, senders: &mut dyn Senders) {
+        self.new.retain(|&id| senders.sender(id).is_some());
+        self.old.retain(|&id| senders.sender(id).is_some());
+    }
+
     /// Entries in both queues.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.new.len() + self.old.len()
     }
 }

@@ -78,14 +78,16 @@ pub struct Session {
     /// Registrations and answers to be sent.
     outbox: VecDeque<Box<[u8]>>,
     heartbeat: Heartbeat,
-    /// The Ping to be answered: its time, and how many bytes had come by then.
-    pong: Option<[u8; 16]>,
+    /// Time of the Ping to be answered.
+    pong: Option<u64>,
     received: u64,
-    /// A client's registrations: the proof that must come back. A server's: none.
+    /// Registrations in use. A client's: with the proof that must come back, until it has. A server's: with the
+    /// client's proof, until it is answered.
     claims: BTreeMap<u16, Option<[u8; PROOF]>>,
     proven: bool,
     refusals: u32,
-    last_accepted: u32,
+    /// Opens that came.
+    accepted: u32,
     leaving: Option<(Leave, String)>,
     left: bool,
     quantum: u32,
@@ -107,7 +109,7 @@ impl Session {
             transcript,
             budget,
             inbox: Inbox::default(),
-            streams: Streams::new(limit),
+            streams: Streams::new(end, limit),
             schedule: Schedule::default(),
             talkers: VecDeque::new(),
             opening: VecDeque::new(),
@@ -117,7 +119,7 @@ impl Session {
             claims: BTreeMap::new(),
             proven: false,
             refusals: 0,
-            last_accepted: 0,
+            accepted: 0,
             leaving: None,
             left: false,
             quantum: limits::QUANTUM,
@@ -173,17 +175,23 @@ impl Session {
         proven
     }
 
-    /// Server: takes a proven registration; `public` says where visitors find it.
+    /// Server: takes a proven registration; `public` says where visitors find it. Nothing happens if it was answered
+    /// before.
     pub fn accept(&mut self, registration: &Registration, token: &[u8], public: &str) {
+        match self.claims.get_mut(&registration.id) {
+            Some(asked) if asked.as_ref() == Some(registration.proof()) => *asked = None,
+            _ => return,
+        }
         let proof = registration.answer(&self.transcript, token);
         self.outbox
             .push_back(registration::registered(registration.id, &proof, public));
     }
 
-    /// Server: takes it not, or no longer.
+    /// Server: takes it not, or no longer. Nothing happens if the client was told before.
     pub fn decline(&mut self, id: u16, code: Decline, reason: &str) {
-        self.claims.remove(&id);
-        self.outbox.push_back(registration::declined(id, code, reason));
+        if self.claims.remove(&id).is_some() {
+            self.outbox.push_back(registration::declined(id, code, reason));
+        }
     }
 
     // ---- streams --------------------------------------------------------------------------------------------------
@@ -211,9 +219,12 @@ impl Session {
         }
     }
 
-    /// Client: it has not.
+    /// Client: it has not. A stream that was taken before is reset instead.
     pub fn refuse(&mut self, id: StreamId, cause: Cause) {
-        self.end(id, Ending::Refused(cause));
+        match self.streams.get(id) {
+            Some(stream) if stream.opened => self.end(id, Ending::Reset(cause)),
+            _ => self.end(id, Ending::Refused(cause)),
+        }
     }
 
     /// Cuts both directions.
@@ -304,6 +315,7 @@ impl Session {
 
     /// False: the peer has been silent for too long, the link is dead.
     pub fn handle_timeout(&mut self, now: Time) -> bool {
+        self.heartbeat.handle_timeout(now);
         !self.heartbeat.is_dead(now)
     }
 
@@ -315,12 +327,12 @@ impl Session {
         if let Some(sent) = self.heartbeat.poll_ping(now) {
             messages::put_beat(out, Kind::Ping, messages::beat(sent.0, self.received));
         }
-        if let Some(beat) = self.pong.take() {
-            messages::put_beat(out, Kind::Pong, beat);
+        if let Some(sent) = self.pong.take() {
+            messages::put_beat(out, Kind::Pong, messages::beat(sent, self.received));
         }
         let done = self.put_outbox(out) && self.put_opens(out) && self.put_streams(out);
         if let Some((code, reason)) = self.leaving.as_ref().filter(|_| done && !self.left) {
-            self.left = messages::put_goodbye(out, *code, self.last_accepted, reason);
+            self.left = messages::put_goodbye(out, *code, self.accepted, reason);
         }
     }
 
@@ -353,7 +365,7 @@ impl Session {
         let id = StreamId::from_wire(header.stream);
         match (kind, self.end) {
             (Kind::Ping, _) => {
-                self.pong = Some(messages::beat(messages::beat_time(payload)?, self.received));
+                self.pong = Some(messages::beat_time(payload)?);
                 Ok(None)
             }
             (Kind::Pong, _) => {
@@ -380,7 +392,7 @@ impl Session {
             return Err(Fault::TooManyRefusals);
         }
         let registration = Registration::parse(id, payload)?;
-        if self.claims.insert(id, None).is_some() {
+        if self.claims.insert(id, Some(*registration.proof())).is_some() {
             return Err(Fault::BadId(Kind::Register));
         }
         if !self.proven {
@@ -419,7 +431,7 @@ impl Session {
         self.streams.accept(Stream::new(id, self.peer.window, now))?;
         let admitted = self.budget.admit_accepted();
         let known = self.claims.get(&registration) == Some(&None);
-        self.last_accepted = id.to_wire();
+        self.accepted = self.accepted.wrapping_add(1);
         if !admitted || !known || self.leaving.is_some() {
             let cause = match () {
                 () if self.leaving.is_some() => Cause::Leaving,
@@ -447,7 +459,7 @@ impl Session {
         let Some(stream) = self.streams.addressed(id, Kind::Refused)? else {
             return Ok(None);
         };
-        if stream.opened || stream.window.unread() > 0 {
+        if stream.opened || !stream.window.is_untouched() {
             return Err(Fault::Unexpected(Kind::Refused));
         }
         let live = stream.stage == Stage::Live;
@@ -510,6 +522,8 @@ impl Session {
     fn on_data<'a>(&mut self, id: StreamId, bytes: &'a [u8], fin: bool) -> Option<Event<'a>> {
         let stream = self.streams.get(id).filter(|stream| stream.stage == Stage::Live)?;
         stream.fin_received |= fin;
+        // An end without bytes leaves nothing to be taken.
+        self.settle(id);
         Some(Event::Data(id, bytes, fin))
     }
 
@@ -521,14 +535,23 @@ impl Session {
             return false;
         };
         self.schedule.enter(id, &mut stream.turn, self.quantum);
+        // What is left of streams that are gone goes when its turn comes; but a peer that takes nothing gives no turns.
+        if self.schedule.len() > 2 * self.streams.live() as usize {
+            self.schedule.tidy(&mut self.streams);
+        }
         true
     }
 
     /// Queues a stream that has a control frame to be sent.
     fn talk(&mut self, id: StreamId) {
-        if let Some(stream) = self.streams.get(id).filter(|stream| !stream.queued) {
-            stream.queued = true;
-            self.talkers.push_back(id);
+        let Some(stream) = self.streams.get(id).filter(|stream| !stream.queued) else {
+            return;
+        };
+        stream.queued = true;
+        self.talkers.push_back(id);
+        if self.talkers.len() > 2 * self.streams.live() as usize {
+            let streams = &mut self.streams;
+            self.talkers.retain(|&id| streams.get(id).is_some());
         }
     }
 
@@ -568,6 +591,9 @@ impl Session {
                 return false;
             }
             self.opening.pop_front();
+            if let Some(stream) = self.streams.get(id) {
+                stream.announced = true;
+            }
         }
         true
     }
@@ -604,7 +630,10 @@ impl Session {
         let grown: u64 = self.streams.iter().map(|stream| u64::from(stream.window.grown())).sum();
         assert!(grown <= self.budget.grown());
         self.streams.iter().for_each(|stream| stream.window.check());
-        assert!(self.talkers.len() <= 2 * usize::from(u16::MAX));
+        self.streams.check();
+        let most = 2 * self.streams.slots();
+        assert!(self.talkers.len() <= most && self.schedule.len() <= most && self.opening.len() <= most);
+        assert!(self.outbox.len() <= 3 * usize::from(limits::MAX_SERVICES) + 1);
     }
 }
 

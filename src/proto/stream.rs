@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use super::credit::{Budget, SendCredit, Window};
 use super::fault::Fault;
 use super::frame::{Kind, StreamId};
+use super::proof::End;
 use super::schedule::{Senders, Turn};
 use super::time::Time;
 
@@ -48,6 +49,8 @@ pub(super) struct Stream {
     pub window: Window,
     pub credit: SendCredit,
     pub turn: Turn,
+    /// Whether the peer may know of it: the Open that names it was sent, or came.
+    pub announced: bool,
     /// Whether the stream stands in the session's queue of those with something to say.
     pub queued: bool,
     pub credit_due: bool,
@@ -84,6 +87,7 @@ impl Stream {
             window: Window::new(now),
             credit: SendCredit::new(credit),
             turn: Turn::default(),
+            announced: false,
             queued: false,
             credit_due: false,
             opened_due: false,
@@ -108,7 +112,9 @@ impl Stream {
 
 /// A session's streams by slot.
 pub(super) struct Streams {
+    end: End,
     slots: Vec<Slot>,
+    /// Of the end that opens streams; the other is told which slot to use.
     free: Vec<u16>,
     limit: u16,
     live: u32,
@@ -122,9 +128,10 @@ struct Slot {
 }
 
 impl Streams {
-    /// At most `limit` at once.
-    pub fn new(limit: u16) -> Self {
+    /// At most `limit` at once, as `end` sees them.
+    pub fn new(end: End, limit: u16) -> Self {
         Streams {
+            end,
             slots: Vec::new(),
             free: Vec::new(),
             limit,
@@ -169,7 +176,10 @@ impl Streams {
         }
         match self.slots.get(stream.id.index()) {
             Some(slot) if slot.stream.is_none() && slot.generation == stream.id.generation => {
-                self.insert(stream);
+                self.insert(Stream {
+                    announced: true,
+                    ..stream
+                });
                 Ok(())
             }
             _ => Err(Fault::BadId(Kind::Open)),
@@ -187,8 +197,8 @@ impl Streams {
         let slot = self.slots.get_mut(id.index()).ok_or(Fault::UnknownStream(kind))?;
         let age = slot.generation.wrapping_sub(id.generation);
         match slot.stream.as_deref_mut() {
-            Some(stream) if age == 0 => Ok(Some(stream)),
-            None if age == 0 => Err(Fault::UnknownStream(kind)),
+            Some(stream) if age == 0 && stream.announced => Ok(Some(stream)),
+            _ if age == 0 => Err(Fault::UnknownStream(kind)),
             _ if age <= u16::MAX / 2 => Ok(None),
             _ => Err(Fault::UnknownStream(kind)),
         }
@@ -205,8 +215,25 @@ impl Streams {
         stream.window.close(budget);
         budget.release();
         slot.generation = slot.generation.wrapping_add(1);
-        self.free.push(id.slot);
+        if self.end == End::Server {
+            self.free.push(id.slot);
+        }
         self.live -= 1;
+    }
+
+    /// Slots that were ever used.
+    pub fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Every slot is free or in use. For the simulator and the tests.
+    pub fn check(&self) {
+        let live = self.live as usize;
+        assert_eq!(self.iter().count(), live);
+        match self.end {
+            End::Server => assert_eq!(self.free.len() + live, self.slots.len()),
+            End::Client => assert!(self.free.is_empty()),
+        }
     }
 
     /// Ids of all that are there.
