@@ -64,7 +64,11 @@ pub mod proof;
 pub mod registration;
 pub mod schedule;
 pub mod session;
+#[cfg(test)]
+mod sim;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod time;
 
 pub use credit::Budget;
