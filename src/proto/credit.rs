@@ -234,3 +234,150 @@ impl Window {
         self.grown
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::sim::Rng;
+    use super::*;
+
+    const WINDOW: u64 = limits::INITIAL_WINDOW as u64;
+    const TRIP: u64 = 10_000;
+
+    /// One direction of a stream: sender, receiver, and what is between them.
+    struct Path {
+        sender: SendCredit,
+        window: Window,
+        sent: u64,
+        received: u64,
+        consumed: u64,
+        /// Credit under way.
+        granted: Option<u64>,
+        due: bool,
+    }
+
+    impl Path {
+        fn new() -> Path {
+            Path {
+                sender: SendCredit::new(limits::INITIAL_WINDOW),
+                window: Window::new(Time(0)),
+                sent: 0,
+                received: 0,
+                consumed: 0,
+                granted: None,
+                due: false,
+            }
+        }
+
+        fn send(&mut self, rng: &mut Rng) {
+            let n = rng.below(self.sender.available() as u64 + 1);
+            self.sender.spend(n as usize);
+            self.sent += n;
+        }
+
+        fn receive(&mut self, rng: &mut Rng) {
+            let n = rng.below(self.sent - self.received + 1);
+            assert_eq!(self.window.receive(n as usize), Ok(()));
+            self.received += n;
+        }
+
+        fn consume(&mut self, now: Time, budget: &Budget, n: u64) {
+            self.due |= self.window.consume(n as usize, now, TRIP, budget);
+            self.consumed += n;
+            assert_eq!(self.window.unread(), self.received - self.consumed);
+        }
+
+        fn credit(&mut self) {
+            if core::mem::take(&mut self.due) {
+                let limit = self.window.renew();
+                assert!(self.granted.is_none_or(|before| limit >= before));
+                assert!(limit >= self.consumed + WINDOW, "less than the least window");
+                self.granted = Some(limit);
+            }
+            if let Some(limit) = self.granted.take() {
+                assert_eq!(self.sender.raise(limit), Ok(()));
+            }
+        }
+    }
+
+    #[test]
+    fn books_balance_whatever_happens() {
+        for seed in 0..300 {
+            let mut rng = Rng::new(seed);
+            let budget = Budget::new(rng.pick(&[limits::MIN_BUDGET, limits::MAX_BUDGET]));
+            let mut paths: Vec<Path> = (0..=rng.below(5)).map(|_| Path::new()).collect();
+            let mut now = Time(0);
+            for _ in 0..500 {
+                now = Time(now.0 + rng.below(TRIP));
+                let which = rng.below(paths.len() as u64) as usize;
+                let path = &mut paths[which];
+                match rng.below(4) {
+                    0 => path.send(&mut rng),
+                    1 => path.receive(&mut rng),
+                    2 => path.consume(now, &budget, rng.below(path.received - path.consumed + 1)),
+                    _ => path.credit(),
+                }
+                path.window.check();
+                let grown: u64 = paths.iter().map(|path| u64::from(path.window.grown())).sum();
+                assert_eq!(grown, budget.grown());
+                assert!(budget.grown() <= budget.growth);
+            }
+            paths.iter_mut().for_each(|path| path.window.close(&budget));
+            assert_eq!(budget.grown(), 0);
+        }
+    }
+
+    #[test]
+    fn who_takes_all_is_given_more_however_little_it_was() {
+        for seed in 0..300 {
+            let mut rng = Rng::new(seed);
+            let budget = Budget::new(limits::MIN_BUDGET);
+            let mut path = Path::new();
+            let mut now = Time(0);
+            for _ in 0..200 {
+                let before = path.sent;
+                path.send(&mut rng);
+                let n = path.sent - before;
+                path.window.receive(n as usize).unwrap();
+                path.received += n;
+                path.consume(now, &budget, n);
+                path.credit();
+                assert!(path.sender.available() > 0, "a sender waits for ever");
+                now = Time(now.0 + rng.below(3 * TRIP));
+            }
+        }
+    }
+
+    #[test]
+    fn a_window_takes_no_byte_more_than_it_gave() {
+        let mut window = Window::new(Time(0));
+        assert_eq!(window.receive(WINDOW as usize + 1), Err(Fault::Overrun));
+        assert_eq!(window.receive(WINDOW as usize), Ok(()));
+        assert_eq!(window.receive(1), Err(Fault::Overrun));
+        assert_eq!(window.receive(0), Ok(()));
+    }
+
+    #[test]
+    fn one_stream_never_takes_all_of_the_growth() {
+        let budget = Budget::new(limits::MIN_BUDGET);
+        let mut free = budget.growth;
+        for _ in 0..50 {
+            let given = budget.grow(u32::MAX);
+            assert_eq!(u64::from(given), free / u64::from(limits::GROWTH_SHARE));
+            free -= u64::from(given);
+        }
+        assert!(budget.grown() <= budget.growth);
+    }
+
+    #[test]
+    fn the_budget_admits_as_many_streams_as_it_has_reserves() {
+        let budget = Budget::new(limits::MIN_BUDGET);
+        let most = budget.max_streams();
+        assert_eq!((0..most + 5).filter(|_| budget.admit()).count() as u32, most);
+        assert!(!budget.admit_accepted(), "counted, though one too many");
+        budget.release();
+        budget.release();
+        assert!(budget.admit());
+        assert_eq!(budget.streams(), most);
+    }
+}

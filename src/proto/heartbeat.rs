@@ -118,3 +118,91 @@ fn interval(end: End, ours: &Hello, peer: &Hello) -> Option<Duration> {
     let least = wishes.into_iter().filter(|wish| !wish.is_zero()).min()?;
     Some(least.clamp(Duration::from_millis(MIN_HEARTBEAT), Duration::from_secs(MAX_HEARTBEAT)))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::tests::hello;
+    use super::*;
+
+    const SECOND: u64 = 1_000_000;
+
+    fn heart(end: End, interval: u64, timeout: u64, peer_timeout: u64) -> Heartbeat {
+        let ours = Hello {
+            interval: Duration::from_secs(interval),
+            timeout: Duration::from_secs(timeout),
+            ..hello(1)
+        };
+        let peer = Hello {
+            timeout: Duration::from_secs(peer_timeout),
+            ..hello(2)
+        };
+        Heartbeat::new(end, &ours, &peer, Time(0))
+    }
+
+    /// Times of all pings within a minute, in ms.
+    fn pings(mut heart: Heartbeat) -> alloc::vec::Vec<u64> {
+        let minute = (0..60_000).filter(|ms| heart.poll_ping(Time(ms * 1000)).is_some());
+        minute.collect()
+    }
+
+    #[test]
+    fn pings_come_at_the_interval_or_at_a_third_of_a_timeout() {
+        assert_eq!(pings(heart(End::Server, 25, 40, 0)), [0, 25_000, 50_000]);
+        assert_eq!(pings(heart(End::Server, 30, 40, 60)), [0, 20_000, 40_000]);
+        assert_eq!(pings(heart(End::Client, 0, 60, 0)), [0, 20_000, 40_000]);
+        assert_eq!(pings(heart(End::Client, 0, 60, 45)), [0, 15_000, 30_000, 45_000]);
+        assert_eq!(pings(heart(End::Server, 0, 40, 40)), [0]);
+        assert_eq!(pings(heart(End::Client, 0, 0, 0)), [0]);
+    }
+
+    #[test]
+    fn a_ping_that_cannot_be_sent_does_not_call_again() {
+        let mut heart = heart(End::Server, 10, 0, 0);
+        assert_eq!(heart.poll_timeout(), Some(Time(0)));
+        heart.handle_timeout(Time(5));
+        assert_eq!(heart.poll_timeout(), Some(Time(5 + 10 * SECOND)));
+        assert_eq!(heart.poll_ping(Time(7)), Some(Time(7)), "it is still due");
+        assert_eq!(heart.poll_ping(Time(8)), None);
+        heart.hasten(Time(9));
+        assert_eq!(heart.poll_timeout(), Some(Time(9)));
+        assert_eq!(heart.poll_ping(Time(9)), Some(Time(9)));
+    }
+
+    #[test]
+    fn a_round_trip_above_the_interval_is_measured() {
+        let mut heart = heart(End::Server, 1, 0, 0);
+        for n in 0..5 {
+            heart.poll_ping(Time(n * SECOND)).unwrap();
+        }
+        heart.on_pong(Time(2 * SECOND), Time(6 * SECOND));
+        assert_eq!(heart.round_trip(), Some(4 * SECOND));
+        heart.on_pong(Time(SECOND), Time(6 * SECOND));
+        heart.on_pong(Time(5 * SECOND), Time(6 * SECOND));
+        assert_eq!(
+            heart.round_trip(),
+            Some(4 * SECOND),
+            "neither an earlier one nor one that was never sent"
+        );
+        heart.on_pong(Time(4 * SECOND), Time(6 * SECOND));
+        assert_eq!(heart.round_trip(), Some(2 * SECOND));
+    }
+
+    #[test]
+    fn the_least_of_the_last_round_trips_counts() {
+        let mut heart = heart(End::Server, 1, 0, 0);
+        for n in 0..=ROUND_TRIPS as u64 {
+            let sent = heart.poll_ping(Time(n * SECOND)).unwrap();
+            heart.on_pong(sent, Time(sent.0 + 100 + n));
+            assert_eq!(heart.round_trip(), Some(if n < ROUND_TRIPS as u64 { 100 } else { 101 }));
+        }
+    }
+
+    #[test]
+    fn silence_is_death_at_the_timeout_and_not_before() {
+        let mut heart = heart(End::Client, 0, 40, 0);
+        heart.on_bytes(Time(SECOND));
+        assert!(!heart.is_dead(Time(41 * SECOND - 1)));
+        assert!(heart.is_dead(Time(41 * SECOND)));
+    }
+}

@@ -95,3 +95,150 @@ impl Turn {
         self.deficit -= bytes as i64;
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::super::sim::Rng;
+    use super::*;
+
+    const QUANTUM: u32 = 4096;
+
+    /// Streams with so many bytes to send; `None`: gone.
+    struct Backlogs(Vec<Option<(Turn, u64)>>);
+
+    impl Senders for Backlogs {
+        fn sender(&mut self, id: StreamId) -> Option<(&mut Turn, bool)> {
+            let (turn, bytes) = self.0[id.index()].as_mut()?;
+            Some((turn, *bytes > 0))
+        }
+    }
+
+    impl Backlogs {
+        fn new(backlogs: &[u64]) -> Backlogs {
+            Backlogs(backlogs.iter().map(|&bytes| Some((Turn::default(), bytes))).collect())
+        }
+
+        fn enter(&mut self, schedule: &mut Schedule, n: usize) {
+            if let Some((turn, _)) = &mut self.0[n] {
+                schedule.enter(id(n), turn, QUANTUM);
+            }
+        }
+
+        /// One turn of at most `most` bytes: whose, and how many.
+        fn turn(&mut self, schedule: &mut Schedule, most: u64) -> Option<(usize, u64)> {
+            let (id, share) = schedule.next(self, QUANTUM)?;
+            assert!(share > 0 && share <= QUANTUM as usize, "a turn of {share}");
+            let (turn, bytes) = self.0[id.index()].as_mut()?;
+            let n = most.min(share as u64).min(*bytes);
+            assert!(n > 0, "a turn of no use");
+            turn.spend(n as usize + 8);
+            *bytes -= n;
+            Some((id.index(), n))
+        }
+    }
+
+    fn id(n: usize) -> StreamId {
+        StreamId {
+            slot: n as u16,
+            generation: 0,
+        }
+    }
+
+    #[test]
+    fn whoever_has_bytes_gets_its_share_whatever_sizes_they_come_in() {
+        for seed in 0..200 {
+            let mut rng = Rng::new(seed);
+            let count = 2 + rng.below(8) as usize;
+            let sizes: Vec<u64> = (0..count).map(|_| 100 + rng.below(9_000)).collect();
+            let mut backlogs = Backlogs::new(&alloc::vec![1 << 40; count]);
+            let mut schedule = Schedule::default();
+            (0..count).for_each(|n| backlogs.enter(&mut schedule, n));
+            let mut sent = alloc::vec![0; count];
+            for _ in 0..count * 2_000 {
+                let next = schedule.next(&mut backlogs, QUANTUM).unwrap().0.index();
+                let (who, n) = backlogs.turn(&mut schedule, sizes[next]).unwrap();
+                sent[who] += n + 8;
+            }
+            let most = sent.iter().max().unwrap();
+            let least = sent.iter().min().unwrap();
+            assert!(most - least <= 2 * u64::from(QUANTUM) + 16, "{sent:?}");
+        }
+    }
+
+    #[test]
+    fn one_that_just_began_goes_first() {
+        let mut backlogs = Backlogs::new(&[1 << 30, 1 << 30, 1 << 30, 50]);
+        let mut schedule = Schedule::default();
+        (0..3).for_each(|n| backlogs.enter(&mut schedule, n));
+        for _ in 0..100 {
+            backlogs.turn(&mut schedule, 60_000);
+        }
+        for _ in 0..10 {
+            backlogs.0[3].as_mut().unwrap().1 = 50;
+            backlogs.enter(&mut schedule, 3);
+            let behind = (0..)
+                .find(|_| backlogs.turn(&mut schedule, 60_000) == Some((3, 50)))
+                .unwrap();
+            assert!(behind <= 3, "behind {behind} turns");
+            // A round later it counts as one that just began again.
+            let soon: Vec<_> = (0..8)
+                .map(|_| backlogs.turn(&mut schedule, 60_000).unwrap().0)
+                .collect();
+            assert_eq!(soon.len(), 8);
+            backlogs.0[3].as_mut().unwrap().1 = 50;
+            backlogs.enter(&mut schedule, 3);
+            assert_eq!(backlogs.turn(&mut schedule, 60_000), Some((3, 50)));
+        }
+    }
+
+    #[test]
+    fn small_ones_that_come_all_the_time_do_not_starve_bulk() {
+        let mut backlogs = Backlogs::new(&[1 << 40, 0, 0, 0, 0, 0]);
+        let mut schedule = Schedule::default();
+        backlogs.enter(&mut schedule, 0);
+        let mut sent = [0; 6];
+        for _ in 0..10_000 {
+            for n in 1..6 {
+                backlogs.0[n].as_mut().unwrap().1 = 500;
+                backlogs.enter(&mut schedule, n);
+            }
+            let (who, n) = backlogs.turn(&mut schedule, 60_000).unwrap();
+            sent[who] += n;
+        }
+        let whole: u64 = sent.iter().sum();
+        assert!(sent[0] > whole / 6, "{sent:?}");
+    }
+
+    #[test]
+    fn nobody_is_forgotten_and_nobody_stays_who_is_gone() {
+        for seed in 0..300 {
+            let mut rng = Rng::new(seed);
+            let mut backlogs = Backlogs::new(&[0; 12]);
+            let mut schedule = Schedule::default();
+            for _ in 0..400 {
+                let n = rng.below(12) as usize;
+                match rng.below(8) {
+                    0 => backlogs.0[n] = None,
+                    1 if backlogs.0[n].is_none() => backlogs.0[n] = Some((Turn::default(), 0)),
+                    2..=4 => {
+                        if let Some((_, bytes)) = &mut backlogs.0[n] {
+                            *bytes += 1 + rng.below(20_000);
+                            backlogs.enter(&mut schedule, n);
+                        }
+                    }
+                    5 => schedule.tidy(&mut backlogs),
+                    _ => _ = backlogs.turn(&mut schedule, 1 + rng.below(20_000)),
+                }
+            }
+            while backlogs.turn(&mut schedule, u64::MAX).is_some() {}
+            assert!(
+                backlogs.0.iter().flatten().all(|(_, bytes)| *bytes == 0),
+                "somebody was forgotten"
+            );
+            assert_eq!(schedule.len(), 0);
+        }
+    }
+}

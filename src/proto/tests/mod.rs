@@ -52,7 +52,7 @@ fn visitor() -> SocketAddr {
     SocketAddr::from(([192, 0, 2, 1], 8080))
 }
 
-fn hello(who: u8) -> Hello {
+pub(super) fn hello(who: u8) -> Hello {
     Hello {
         nonce: [who; 32],
         instance: [who; 16],
