@@ -56,7 +56,6 @@ pub mod status;
 
 use std::fmt;
 use std::pin::pin;
-use std::rc::Rc;
 
 use config::Config;
 use net::Process;
@@ -101,14 +100,22 @@ async fn serve(config: Config, mut stop: Stop<'_>) -> Result<(), StartError> {
         Config::Server(config) => {
             let server = server::Server::new(process, config.clone());
             #[cfg(feature = "status")]
-            let _control = open_control(config.control_socket.as_deref(), server.clone(), server::Server::snapshot)?;
+            let _control = open_control(
+                config.control_socket.as_deref(),
+                server.clone(),
+                server::Server::snapshot,
+            )?;
             server.run(&mut stop).await
         }
         #[cfg(any(feature = "client", not(feature = "server")))]
         Config::Client(config) => {
             let client = client::Client::new(process, config.clone());
             #[cfg(feature = "status")]
-            let _control = open_control(config.control_socket.as_deref(), client.clone(), client::Client::snapshot)?;
+            let _control = open_control(
+                config.control_socket.as_deref(),
+                client.clone(),
+                client::Client::snapshot,
+            )?;
             client.run(&mut stop).await;
             Ok(())
         }
@@ -120,22 +127,28 @@ async fn serve(config: Config, mut stop: Stop<'_>) -> Result<(), StartError> {
 #[cfg(feature = "status")]
 fn open_control<T: 'static>(
     path: Option<&std::path::Path>,
-    of: Rc<T>,
+    of: std::rc::Rc<T>,
     snapshot: fn(&T) -> status::Snapshot,
 ) -> Result<Option<net::control::Control>, StartError> {
     let Some(path) = path else { return Ok(None) };
-    let answer = Rc::new(move |json| {
+    let answer = std::rc::Rc::new(move |json| {
         let snapshot = snapshot(&of);
         if json { snapshot.json() } else { snapshot.text() }
     });
     let opened = net::control::Control::open(path, answer);
-    opened.map(Some).map_err(|error| StartError(format!("cannot open control_socket {}: {error}", path.display())))
+    opened
+        .map(Some)
+        .map_err(|error| StartError(format!("cannot open control_socket {}: {error}", path.display())))
 }
 
 /// Asks a running pinhole how it is: at its control socket `path`, or at the one that the configuration `path` names.
 #[cfg(feature = "status")]
 pub fn ask_status(path: &std::path::Path, json: bool) -> Result<String, StartError> {
-    let socket = if !path.is_file() { path.to_owned() } else { named_socket(path)? };
+    let socket = if !path.is_file() {
+        path.to_owned()
+    } else {
+        named_socket(path)?
+    };
     let answer = net::control::ask(&socket, json);
     answer.map_err(|error| StartError(format!("no answer from {}: {error}", socket.display())))
 }

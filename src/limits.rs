@@ -86,6 +86,30 @@ pub const fn streams(bytes: u64) -> u32 {
     }
 }
 
+/// Bytes of one datagram at most: what IPv4 carries.
+pub const MAX_DATAGRAM: usize = 65_507;
+
+/// Datagrams and bytes of one flow that wait for the link at most; one datagram fits always.
+pub const FLOW_COUNT: usize = 64;
+/// See [`FLOW_COUNT`].
+pub const FLOW_BYTES: usize = 256 * 1024;
+
+/// µs that a datagram waits for the link at most: later it is of no use.
+pub const FLOW_AGE: u64 = 100_000;
+
+/// Bytes of datagrams that wait for one link at most, over all its flows.
+pub const LINK_DATAGRAMS: usize = 1024 * 1024;
+
+/// Flows of one service at most; when full the least recently used gives way.
+pub const MAX_FLOWS: usize = 1024;
+
+/// Bytes asked of the kernel for a public UDP socket to receive into: some ms of a fast sender.
+pub const UDP_RECEIVE: usize = 1024 * 1024;
+
+/// Bytes of each of the places that datagrams are received into at once; the kernel may put several of one sender into
+/// one.
+pub const UDP_PLACE: usize = 64 * 1024;
+
 /// Bytes of the one buffer that is lent to whatever is readable. Large, so that a busy link costs few system calls.
 pub const READ_BUFFER: usize = 256 * 1024;
 
@@ -112,9 +136,8 @@ pub const LINK_UNSENT: u32 = 128 * 1024;
 /// See [`LINK_UNSENT`].
 pub const VISITOR_UNSENT: u32 = 128 * 1024;
 
-/// Bytes that one link can hold besides its streams: a control frame half received, control frames to be sent, and
-/// the rest of one write.
-pub const LINK_RESERVE: usize = MAX_CONTROL + FRAME_HEADER + TRANSMIT_BUFFER;
+/// Bytes that one link can hold besides its streams' windows: a datagram half received and the rest of one write.
+pub const LINK_RESERVE: usize = MAX_DATAGRAM + FRAME_HEADER + TRANSMIT_BUFFER;
 
 /// Links whose handshake is under way at most; when full the oldest gives way.
 pub const MAX_HANDSHAKES: usize = 256;
@@ -194,7 +217,7 @@ pub const STATUS_TIME: u64 = 5;
 
 /// The worst case of what peers and visitors can make a server hold, in bytes, beside a fixed part: all streams stuck
 /// and full, all links half way through a write.
-pub const MEMORY_CEILING: u64 = MAX_BUDGET + MAX_LINKS as u64 * LINK_RESERVE as u64;
+pub const MEMORY_CEILING: u64 = MAX_BUDGET + MAX_LINKS as u64 * (LINK_RESERVE + LINK_DATAGRAMS) as u64;
 
 const _: () = assert!(streams(MAX_BUDGET) as u64 * STREAM_RESERVE as u64 <= MAX_BUDGET / 2);
 const _: () = assert!(streams(MIN_BUDGET) as u64 * STREAM_RESERVE as u64 <= MIN_BUDGET / 2);
@@ -202,4 +225,6 @@ const _: () = assert!(streams(MIN_BUDGET) >= 128 && streams(MAX_BUDGET) >= 10_00
 const _: () = assert!(MAX_STREAMS <= u16::MAX as u32 + 1);
 const _: () = assert!(MAX_CONTROL > 2 * (MAX_NAME + MAX_REASON));
 const _: () = assert!(TRANSMIT_BUFFER >= 2 * (MAX_CONTROL + FRAME_HEADER));
-const _: () = assert!(MEMORY_CEILING <= 1 << 30);
+const _: () = assert!(MEMORY_CEILING <= 6 << 30);
+const _: () = assert!(MAX_DATAGRAM <= MAX_PAYLOAD && MAX_DATAGRAM <= UDP_PLACE && MAX_DATAGRAM <= FLOW_BYTES);
+const _: () = assert!(MAX_DATAGRAM + FRAME_HEADER <= TRANSMIT_BUFFER && READ_BUFFER >= UDP_PLACE);

@@ -64,7 +64,7 @@ fn line(now: SystemTime, record: &Record<'_>) -> String {
         "{} {:<5} {}: ",
         Timestamp(now),
         record.level(),
-        short(record.target())
+        layer(record.target())
     );
     let _ = Escaped(&mut line).write_fmt(*record.args());
     line.push('\n');
@@ -72,9 +72,19 @@ fn line(now: SystemTime, record: &Record<'_>) -> String {
 }
 
 /// Which part of the program speaks: its layer, without the files below it.
+fn layer(target: &str) -> &str {
+    let module = short(target);
+    if module.len() == target.len() {
+        target
+    } else {
+        module.split("::").next().unwrap_or(module)
+    }
+}
+
+/// A target of ours without the crate's name.
 fn short(target: &str) -> &str {
     match target.strip_prefix(CRATE).and_then(|rest| rest.strip_prefix("::")) {
-        Some(module) => module.split("::").next().unwrap_or(module),
+        Some(module) => module,
         None => target,
     }
 }

@@ -43,7 +43,11 @@ fn run(file: &Path, role: Option<Role>) -> ExitCode {
         log::error!("bug: {panic}");
         std::process::abort();
     }));
-    log::debug!("open files: {}, memory: {} MiB", sys::raise_open_files(), sys::memory() >> 20);
+    log::debug!(
+        "open files: {}, memory: {} MiB",
+        sys::raise_open_files(),
+        sys::memory() >> 20
+    );
     match signals::shutdown() {
         Ok(shutdown) => start(config, shutdown),
         Err(error) => fail(1, &format_args!("cannot handle signals: {error}")),
@@ -78,7 +82,9 @@ fn print(text: &str) -> ExitCode {
     let mut out = std::io::stdout();
     let end = if text.ends_with('\n') { "" } else { "\n" };
     // A reader that has left is no failure of ours.
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.write_all(end.as_bytes()));
+    let _ = out
+        .write_all(text.as_bytes())
+        .and_then(|()| out.write_all(end.as_bytes()));
     ExitCode::SUCCESS
 }
 

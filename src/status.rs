@@ -55,6 +55,8 @@ pub struct Service {
     pub total: u64,
     /// Visitors turned away.
     pub refused: u64,
+    /// Datagrams dropped.
+    pub dropped: u64,
     /// Payload bytes from visitors.
     pub inward: u64,
     /// Payload bytes to visitors.
@@ -67,9 +69,13 @@ impl Snapshot {
     /// As one line of JSON.
     pub fn json(&self) -> String {
         let mut out = Json(String::new());
-        out.raw("{").text("role", self.role).text("version", env!("CARGO_PKG_VERSION")).number("uptime_s", self.uptime);
+        out.raw("{")
+            .text("role", self.role)
+            .text("version", env!("CARGO_PKG_VERSION"))
+            .number("uptime_s", self.uptime);
         out.text("last_error", &self.last_error);
-        out.number("streams", self.streams.0.into()).number("max_streams", self.streams.1.into());
+        out.number("streams", self.streams.0.into())
+            .number("max_streams", self.streams.1.into());
         out.list("links", self.links.iter().map(|link| link as &dyn Item));
         out.list("services", self.services.iter().map(|service| service as &dyn Item));
         out.raw("}");
@@ -88,7 +94,11 @@ impl Snapshot {
         let (open, most) = self.streams;
         writeln!(out, "{} up {}, {open} of {most} visitors", self.role, Span(self.uptime))?;
         if self.links.is_empty() {
-            let why = if self.last_error.is_empty() { "none yet" } else { &self.last_error };
+            let why = if self.last_error.is_empty() {
+                "none yet"
+            } else {
+                &self.last_error
+            };
             writeln!(out, "no link: {why}")?;
         }
         for link in &self.links {
@@ -96,7 +106,13 @@ impl Snapshot {
             if let Some(trip) = link.round_trip {
                 write!(out, ", round trip {}.{:03} ms", trip / 1000, trip % 1000)?;
             }
-            writeln!(out, ", {} visitors, {} received, {} sent", link.visitors, Bytes(link.received), Bytes(link.sent))?;
+            writeln!(
+                out,
+                ", {} visitors, {} received, {} sent",
+                link.visitors,
+                Bytes(link.received),
+                Bytes(link.sent)
+            )?;
         }
         for service in &self.services {
             service.write_text(out)?;
@@ -112,7 +128,11 @@ impl Service {
         if self.up {
             write!(out, ", {} -> {}", self.public, self.target)?;
         }
-        write!(out, ", {} visitors ({} in all, {} refused)", self.open, self.total, self.refused)?;
+        write!(
+            out,
+            ", {} visitors ({} in all, {} refused)",
+            self.open, self.total, self.refused
+        )?;
         write!(out, ", {} in, {} out", Bytes(self.inward), Bytes(self.outward))?;
         if !self.last_error.is_empty() {
             write!(out, ", last error: {}", Plain(&self.last_error))?;
@@ -126,7 +146,9 @@ struct Plain<'a>(&'a str);
 
 impl fmt::Display for Plain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.chars().try_for_each(|c| f.write_char(if c.is_control() { '?' } else { c }))
+        self.0
+            .chars()
+            .try_for_each(|c| f.write_char(if c.is_control() { '?' } else { c }))
     }
 }
 
@@ -172,7 +194,9 @@ impl Item for Link {
             Some(trip) => out.number("round_trip_us", trip),
             None => out.key("round_trip_us").raw("null"),
         };
-        out.number("visitors", self.visitors as u64).number("received", self.received).number("sent", self.sent);
+        out.number("visitors", self.visitors as u64)
+            .number("received", self.received)
+            .number("sent", self.sent);
     }
 }
 
@@ -181,8 +205,13 @@ impl Item for Service {
         out.text("name", &self.name).text("type", self.kind);
         out.key("up").raw(if self.up { "true" } else { "false" });
         out.text("public", &self.public).text("target", &self.target);
-        out.number("open", self.open.into()).number("visitors", self.total).number("refused", self.refused);
-        out.number("bytes_in", self.inward).number("bytes_out", self.outward).text("last_error", &self.last_error);
+        out.number("open", self.open.into())
+            .number("visitors", self.total)
+            .number("refused", self.refused);
+        out.number("dropped", self.dropped);
+        out.number("bytes_in", self.inward)
+            .number("bytes_out", self.outward)
+            .text("last_error", &self.last_error);
     }
 }
 
@@ -240,7 +269,13 @@ mod tests {
     use super::*;
 
     fn snapshot() -> Snapshot {
-        let link = Link { peer: "192.0.2.1:5".into(), up: 61, round_trip: Some(1234), sent: 20_000, ..Link::default() };
+        let link = Link {
+            peer: "192.0.2.1:5".into(),
+            up: 61,
+            round_trip: Some(1234),
+            sent: 20_000,
+            ..Link::default()
+        };
         let service = Service {
             name: "a\"b\n".into(),
             kind: "tcp",
@@ -252,7 +287,13 @@ mod tests {
             last_error: "x\ny".into(),
             ..Service::default()
         };
-        Snapshot { role: "server", uptime: 90_000, links: vec![link], services: vec![service], ..Snapshot::default() }
+        Snapshot {
+            role: "server",
+            uptime: 90_000,
+            links: vec![link],
+            services: vec![service],
+            ..Snapshot::default()
+        }
     }
 
     #[test]
@@ -263,7 +304,7 @@ mod tests {
             r#"","uptime_s":90000,"last_error":"","streams":0,"max_streams":0,"#,
             r#""links":[{"peer":"192.0.2.1:5","up_s":61,"round_trip_us":1234,"visitors":0,"received":0,"sent":20000}],"#,
             r#""services":[{"name":"a\"b\u000a","type":"tcp","up":true,"public":"0.0.0.0:80","target":"192.0.2.1:5","#,
-            r#""open":2,"visitors":3,"refused":0,"bytes_in":0,"bytes_out":0,"last_error":"x\u000ay"}]}"#,
+            r#""open":2,"visitors":3,"refused":0,"dropped":0,"bytes_in":0,"bytes_out":0,"last_error":"x\u000ay"}]}"#,
         );
         assert_eq!(snapshot().json(), expected);
     }
@@ -272,7 +313,10 @@ mod tests {
     fn text() {
         let text = snapshot().text();
         assert!(text.starts_with("server up 1 d 1 h, 0 of 0 visitors\nlink 192.0.2.1:5 up 1 min, round trip 1.234 ms"));
-        assert!(text.contains("19 KiB sent") && text.ends_with("last error: x?y\n"), "{text}");
+        assert!(
+            text.contains("19 KiB sent") && text.ends_with("last error: x?y\n"),
+            "{text}"
+        );
         assert!(Snapshot::default().text().contains("no link: none yet"));
     }
 }

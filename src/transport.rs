@@ -19,7 +19,11 @@ pub fn options(transport: &Transport) -> Options {
 
 /// Options of a visitor's socket, or of one to a local service.
 pub fn visitor_options(nodelay: bool) -> Options {
-    Options { nodelay, unsent: limits::VISITOR_UNSENT, ..Options::default() }
+    Options {
+        nodelay,
+        unsent: limits::VISITOR_UNSENT,
+        ..Options::default()
+    }
 }
 
 /// What protects links.

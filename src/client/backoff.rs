@@ -14,7 +14,12 @@ impl Backoff {
     /// Waits from `least` to `most`; `seed` decides the jitter.
     pub fn new(least: Duration, most: Duration, seed: u64) -> Self {
         let most = most.max(least);
-        Backoff { least, most, next: least, state: seed | 1 }
+        Backoff {
+            least,
+            most,
+            next: least,
+            state: seed | 1,
+        }
     }
 
     /// The next wait: three quarters to five quarters of what was due, so that a thousand clients of one server that

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! mod       connect, wait, connect again
+//! udp       flows to local services
 //! services  what is registered, refused, forwarded
 //! backoff   how long to wait         (pure)
 //! ```
@@ -10,6 +11,11 @@ mod backoff;
 mod services;
 #[cfg(feature = "status")]
 mod status;
+#[cfg(feature = "udp")]
+mod udp;
+#[cfg(not(feature = "udp"))]
+#[path = "udp_absent.rs"]
+mod udp;
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
@@ -85,7 +91,12 @@ impl Client {
             }
             let wait = backoff.wait();
             let level = repeats.level(&why);
-            log::log!(level, "link is down server={} ({why}), retry in {} ms", self.config.remote_addr, wait.as_millis());
+            log::log!(
+                level,
+                "link is down server={} ({why}), retry in {} ms",
+                self.config.remote_addr,
+                wait.as_millis()
+            );
             *self.last_error.borrow_mut() = why;
             if until(stop, tokio::time::sleep(wait)).await.is_none() {
                 return;
@@ -95,13 +106,21 @@ impl Client {
 
     fn backoff(&self) -> Backoff {
         let seed = crate::net::random().map(u64::from_ne_bytes).unwrap_or_default();
-        Backoff::new(Duration::from_millis(limits::MIN_RETRY), self.config.retry_interval, seed)
+        Backoff::new(
+            Duration::from_millis(limits::MIN_RETRY),
+            self.config.retry_interval,
+            seed,
+        )
     }
 
     /// One link, from the name look-up to its end: how long it lived, and how it ended; or why there was none.
     async fn attempt(self: &Rc<Self>) -> Result<(Duration, Ended), String> {
         let at = &self.config.remote_addr;
-        let found = self.process.names.resolve(&at.host, at.port, self.config.prefer_ipv6).await;
+        let found = self
+            .process
+            .names
+            .resolve(&at.host, at.port, self.config.prefer_ipv6)
+            .await;
         let addresses = found.map_err(|error| format!("cannot look up {}: {error}", at.host))?;
         let mut failed = format!("{} has no address", at.host);
         for address in addresses {
@@ -118,9 +137,17 @@ impl Client {
 
     async fn connect(&self, address: SocketAddr) -> Result<(Wire, Rc<Link>, Vec<u8>), String> {
         let options = transport::options(&self.config.transport);
-        let socket = Socket::connect(address, &options).await.map_err(|error| error.to_string())?;
-        let ours = self.process.hello(None, self.config.heartbeat_timeout).map_err(|error| error.to_string())?;
-        let cover = self.setup.cover(End::Client, &self.config.remote_addr.host).map_err(|torn| torn.to_string())?;
+        let socket = Socket::connect(address, &options)
+            .await
+            .map_err(|error| error.to_string())?;
+        let ours = self
+            .process
+            .hello(None, self.config.heartbeat_timeout)
+            .map_err(|error| error.to_string())?;
+        let cover = self
+            .setup
+            .cover(End::Client, &self.config.remote_addr.host)
+            .map_err(|torn| torn.to_string())?;
         let mut wire = Wire::new(socket, cover);
         let met = greet(&mut wire, End::Client, ours.clone());
         let (met, early) = tokio::time::timeout(Duration::from_secs(limits::HANDSHAKE_TIME), met)

@@ -18,8 +18,8 @@ use crate::net::visitor::{Counters, Visitor};
 use crate::proto::{Cause, Decline, Protocol, StreamId};
 use crate::transport;
 
-use super::Client;
 use super::backoff::Backoff;
+use super::{Client, udp};
 
 /// A service of the configuration, and how it stands.
 pub(super) struct Service {
@@ -45,6 +45,14 @@ impl Service {
             refusals: RefCell::default(),
             failures: RefCell::default(),
         }
+    }
+
+    /// The local service does not take a visitor.
+    pub fn on_local_failure(&self, error: &io::Error) {
+        let why = format!("cannot connect to {}: {error}", self.config.local_addr);
+        let level = self.failures.borrow_mut().level(&why);
+        log::log!(level, "local service is down service={} ({why})", self.config.name);
+        *self.last_error.borrow_mut() = why;
     }
 
     /// How long until the next registration after `code`.
@@ -74,7 +82,9 @@ impl Service {
 impl Client {
     /// Asks for a service; its number in the configuration is its number on the link.
     pub(super) fn register(&self, link: &Link, number: usize) {
-        let (Some(service), Ok(id)) = (self.services.get(number), u16::try_from(number)) else { return };
+        let (Some(service), Ok(id)) = (self.services.get(number), u16::try_from(number)) else {
+            return;
+        };
         let config = &service.config;
         let protocol = match config.kind {
             config::Kind::Tcp => Protocol::Tcp,
@@ -97,7 +107,9 @@ impl Client {
 
     /// Joins a visitor to the local service, or says that it cannot be.
     async fn attend(self: Rc<Self>, visitor: Rc<Visitor>, link: Rc<Link>, number: usize) {
-        let Some(service) = self.services.get(number) else { return };
+        let Some(service) = self.services.get(number) else {
+            return;
+        };
         // Boxed: what connecting needs is not to be kept as long as the visitor stays.
         let connected = Box::pin(visitor.or_gone(self.connect_local(service))).await;
         match connected {
@@ -108,10 +120,7 @@ impl Client {
                 visitor.serve(socket).await;
             }
             Some(Err(error)) => {
-                let why = format!("cannot connect to {}: {error}", service.config.local_addr);
-                let level = service.failures.borrow_mut().level(&why);
-                log::log!(level, "local service is down service={} ({why})", service.config.name);
-                *service.last_error.borrow_mut() = why;
+                service.on_local_failure(&error);
                 link.refuse(visitor.stream(), Cause::Unreachable);
             }
         }
@@ -134,7 +143,9 @@ impl Client {
 
 impl Owner for Rc<Client> {
     fn on_registered(&self, id: u16, public: &str) {
-        let Some(service) = self.services.get(usize::from(id)) else { return };
+        let Some(service) = self.services.get(usize::from(id)) else {
+            return;
+        };
         info!("service is registered service={} addr={public}", service.config.name);
         *service.public.borrow_mut() = Some(public.to_owned());
         *service.backoff.borrow_mut() = None;
@@ -144,11 +155,16 @@ impl Owner for Rc<Client> {
 
     fn on_declined(&self, link: &Rc<Link>, id: u16, code: Decline, reason: &str) {
         let number = usize::from(id);
-        let Some(service) = self.services.get(number) else { return };
+        let Some(service) = self.services.get(number) else {
+            return;
+        };
         let wait = service.wait(code);
         let level = service.refusals.borrow_mut().level(reason);
         let (name, seconds) = (&service.config.name, wait.as_secs_f32());
-        log::log!(level, "service is refused service={name} reason=\"{reason}\", asking again in {seconds:.1} s");
+        log::log!(
+            level,
+            "service is refused service={name} reason=\"{reason}\", asking again in {seconds:.1} s"
+        );
         *service.public.borrow_mut() = None;
         *service.last_error.borrow_mut() = reason.to_owned();
         self.renew_later(link, number, wait);
@@ -156,9 +172,14 @@ impl Owner for Rc<Client> {
 
     fn on_open(&self, link: &Rc<Link>, stream: StreamId, id: u16, from: Option<SocketAddr>) {
         let number = usize::from(id);
-        let Some(service) = self.services.get(number) else { return };
+        let Some(service) = self.services.get(number) else {
+            return;
+        };
         if let Some(from) = from {
             debug!("visitor service={} peer={from}", service.config.name);
+        }
+        if service.config.kind == config::Kind::Udp {
+            return udp::join(self, link, stream, number);
         }
         let visitor = link.join(stream, &service.counters);
         tokio::task::spawn_local(self.clone().attend(visitor, link.clone(), number));
@@ -167,6 +188,8 @@ impl Owner for Rc<Client> {
     fn on_ended(&self, _link: &Rc<Link>) {
         self.link.borrow_mut().take();
         self.renewals.borrow_mut().clear();
-        self.services.iter().for_each(|service| drop(service.public.borrow_mut().take()));
+        self.services
+            .iter()
+            .for_each(|service| drop(service.public.borrow_mut().take()));
     }
 }

@@ -24,7 +24,14 @@ impl Client {
 
 fn service_snapshot(service: &Service) -> status::Service {
     let public = service.public.borrow();
-    let Counters { visitors, open, read, written, refused } = &*service.counters;
+    let Counters {
+        visitors,
+        open,
+        read,
+        written,
+        refused,
+        dropped,
+    } = &*service.counters;
     status::Service {
         name: service.config.name.clone(),
         kind: service.config.kind.name(),
@@ -34,6 +41,7 @@ fn service_snapshot(service: &Service) -> status::Service {
         open: open.get(),
         total: visitors.get(),
         refused: refused.get(),
+        dropped: dropped.get(),
         inward: written.get(),
         outward: read.get(),
         last_error: service.last_error.borrow().clone(),

@@ -60,6 +60,7 @@ fn server_service(section: &Section<'_>, block: &Section<'_>, faults: &mut Fault
         kind: section.kind()?,
         bind_addr: section.address("bind_addr")?,
         token: token?,
+        udp_timeout: section.nonzero("udp_timeout"),
         nodelay: section.flag("nodelay").or_else(|| link_nodelay(block))?,
     })
 }

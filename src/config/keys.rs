@@ -108,6 +108,8 @@ rows! {
         "The secret that a client must know to offer this service. It needs one here or there."
     "server.services.*.nodelay": Form::Flag, Means("`server.transport.tcp.nodelay`");
         "TCP_NODELAY on the visitors' connections."
+    "server.services.*.udp_timeout": Form::Seconds(LONG), Absent::Seconds(60), needs Feature "udp";
+        "Without a datagram either way for so long, a visitor of a UDP service is forgotten. 0: when others need its place."
 
     "client": Table, Means("not a client");
         "The end beside the local services, behind NAT: it connects to the server."

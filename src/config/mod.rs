@@ -86,6 +86,8 @@ pub fn capabilities() -> &'static [(Group, &'static str)] {
         (Group::Role, "client"),
         (Group::Transport, "tcp"),
         (Group::Service, "tcp"),
+        #[cfg(feature = "udp")]
+        (Group::Service, "udp"),
         #[cfg(feature = "status")]
         (Group::Feature, "status"),
         #[cfg(feature = "key-docs")]

@@ -94,6 +94,8 @@ pub struct ServerService {
     pub bind_addr: HostPort,
     /// Its own or the default token; never empty.
     pub token: Secret,
+    /// How long a visitor of a UDP service is remembered without a datagram; `None` = until others need its place.
+    pub udp_timeout: Option<Duration>,
     /// TCP_NODELAY of the visitors' sockets.
     pub nodelay: bool,
 }

@@ -55,7 +55,10 @@ impl Cover {
     /// What the protocol binds its proofs to.
     pub fn channel(&self) -> Channel {
         match self {
-            Cover::Plain => Channel { label: "tcp", binding: Vec::new() },
+            Cover::Plain => Channel {
+                label: "tcp",
+                binding: Vec::new(),
+            },
         }
     }
 

@@ -29,14 +29,20 @@ impl Control {
     /// Opens the socket at `path`. What a crashed process left there is taken away; what a living one has is not.
     pub fn open(path: &Path, answer: Answer) -> io::Result<Control> {
         if Caller::connect(path).is_ok() {
-            return Err(io::Error::new(io::ErrorKind::AddrInUse, "another process answers there"));
+            return Err(io::Error::new(
+                io::ErrorKind::AddrInUse,
+                "another process answers there",
+            ));
         }
         if is_socket(path) {
             std::fs::remove_file(path)?;
         }
         let listener = UnixListener::bind(path)?;
         std::fs::set_permissions(path, Permissions::from_mode(0o600))?;
-        Ok(Control { path: path.to_owned(), _task: Owned::spawn(serve(listener, answer)) })
+        Ok(Control {
+            path: path.to_owned(),
+            _task: Owned::spawn(serve(listener, answer)),
+        })
     }
 }
 

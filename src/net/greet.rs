@@ -72,7 +72,9 @@ fn poll(
                 return Poll::Ready(Err(Failure::Fault(fault)));
             }
         }
-        let Poll::Ready(received) = wire.poll_recv(cx, place) else { return Poll::Pending };
+        let Poll::Ready(received) = wire.poll_recv(cx, place) else {
+            return Poll::Pending;
+        };
         match received? {
             Received::Bytes(bytes) => early.extend_from_slice(bytes),
             Received::End => return Poll::Ready(Err(io::Error::from(io::ErrorKind::UnexpectedEof).into())),

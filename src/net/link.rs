@@ -8,6 +8,7 @@ use std::task::{Context, Waker};
 use crate::proto::{Cause, Decline, Farewell, Leave, Protocol, Registration, Session, StreamId, Time};
 
 use super::Process;
+use super::udp::Flow;
 use super::visitor::{Counters, Visitor, add};
 
 /// One link. Its task is [`super::pump`].
@@ -24,6 +25,7 @@ pub struct Link {
     pub sent: Cell<u64>,
     pub(super) session: RefCell<Session>,
     pub(super) visitors: RefCell<Vec<Option<Rc<Visitor>>>>,
+    flows: RefCell<Vec<Option<Rc<Flow>>>>,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -99,7 +101,8 @@ impl Link {
             received: Cell::new(0),
             sent: Cell::new(0),
             session: RefCell::new(session),
-            visitors: RefCell::new(Vec::new()),
+            visitors: RefCell::default(),
+            flows: RefCell::default(),
             waker: RefCell::new(None),
         })
     }
@@ -161,23 +164,29 @@ impl Link {
     }
 
     /// Server: a stream for a visitor of the registration `id`. `None`: no room.
-    pub fn open(self: &Rc<Self>, id: u16, from: SocketAddr, counters: &Rc<Counters>) -> Option<Rc<Visitor>> {
+    pub fn open(&self, id: u16, from: SocketAddr) -> Option<StreamId> {
         let stream = self.session.borrow_mut().open(self.process.now(), id, from)?;
         self.wake();
-        Some(self.join(stream, counters))
+        Some(stream)
     }
 
     /// A place for the visitor of a stream that was just opened.
     pub fn join(self: &Rc<Self>, stream: StreamId, counters: &Rc<Counters>) -> Rc<Visitor> {
         let visitor = Visitor::new(self, stream, counters);
-        let mut visitors = self.visitors.borrow_mut();
-        if visitors.len() <= stream.index() {
-            visitors.resize(stream.index() + 1, None);
-        }
-        if let Some(place) = visitors.get_mut(stream.index()) {
-            *place = Some(visitor.clone());
-        }
+        put(&mut self.visitors.borrow_mut(), stream, &visitor);
         visitor
+    }
+
+    /// The same for a flow.
+    pub fn join_flow(&self, flow: &Rc<Flow>) {
+        put(&mut self.flows.borrow_mut(), flow.stream(), flow);
+    }
+
+    /// Puts a datagram into the queue of its flow; false: it is dropped.
+    pub fn send_datagram(&self, now: Time, stream: StreamId, datagram: &[u8]) -> bool {
+        let sent = self.session.borrow_mut().send_datagram(now, stream, datagram);
+        self.wake();
+        sent
     }
 
     /// Client: the local service has taken the connection.
@@ -218,11 +227,46 @@ impl Link {
     /// Takes the visitor of `stream` off the list.
     pub(super) fn forget(&self, stream: StreamId) -> Option<Rc<Visitor>> {
         let mut visitors = self.visitors.borrow_mut();
-        visitors.get_mut(stream.index())?.take_if(|visitor| visitor.stream() == stream)
+        visitors
+            .get_mut(stream.index())?
+            .take_if(|visitor| visitor.stream() == stream)
+    }
+
+    /// Takes the flow of `stream` off the list.
+    pub(super) fn forget_flow(&self, stream: StreamId) -> Option<Rc<Flow>> {
+        let mut flows = self.flows.borrow_mut();
+        flows.get_mut(stream.index())?.take_if(|flow| flow.stream() == stream)
+    }
+
+    /// Hands a datagram to its flow.
+    pub(super) fn deliver_datagram(&self, stream: StreamId, datagram: &[u8]) {
+        self.count_received(datagram.len());
+        let flows = self.flows.borrow();
+        if let Some(flow) = flows
+            .get(stream.index())
+            .and_then(|flow| flow.as_ref())
+            .filter(|flow| flow.stream() == stream)
+        {
+            flow.deliver(datagram);
+        }
+    }
+
+    /// Cuts a visitor or a flow off.
+    pub(super) fn cut(&self, stream: StreamId) {
+        if let Some(visitor) = self.forget(stream) {
+            visitor.cut();
+        }
+        if let Some(flow) = self.forget_flow(stream) {
+            flow.cut();
+        }
     }
 
     /// Cuts every visitor off.
     pub(super) fn cut_all(&self) {
+        core::mem::take(&mut *self.flows.borrow_mut())
+            .iter()
+            .flatten()
+            .for_each(|flow| flow.cut());
         let visitors = core::mem::take(&mut *self.visitors.borrow_mut());
         visitors.iter().flatten().for_each(|visitor| visitor.cut());
     }
@@ -247,5 +291,15 @@ impl Link {
 
     pub(super) fn count_sent(&self, n: usize) {
         add(&self.sent, n as u64);
+    }
+}
+
+/// Puts `what` at the place of `stream`'s slot.
+fn put<T>(places: &mut Vec<Option<Rc<T>>>, stream: StreamId, what: &Rc<T>) {
+    if places.len() <= stream.index() {
+        places.resize(stream.index() + 1, None);
+    }
+    if let Some(place) = places.get_mut(stream.index()) {
+        *place = Some(what.clone());
     }
 }

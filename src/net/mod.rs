@@ -7,6 +7,7 @@
 //! link      a link as the others see it: its session and its visitors
 //! pump      a link's task: moves bytes between the wire, the session and the visitors
 //! visitor   a visitor's socket, joined to a stream
+//! udp       UDP sockets, and flows: a visitor's datagrams
 //! names     name look-up on a thread of its own
 //! signals   SIGTERM and SIGINT as a future
 //! control   the status socket
@@ -27,6 +28,11 @@ pub mod signals;
 pub mod socket;
 pub mod sys;
 pub mod task;
+#[cfg(feature = "udp")]
+pub mod udp;
+#[cfg(not(feature = "udp"))]
+#[path = "udp_absent.rs"]
+pub mod udp;
 pub mod visitor;
 pub mod wire;
 
@@ -78,6 +84,11 @@ impl Process {
     /// Seconds since the start.
     pub fn uptime(&self) -> u64 {
         self.began.elapsed().as_secs()
+    }
+
+    /// Lends the place for received bytes.
+    pub fn with_place<T>(&self, receive: impl FnOnce(&mut [u8]) -> T) -> T {
+        receive(&mut self.received.borrow_mut())
     }
 
     /// What this end says on a new link.

@@ -63,14 +63,21 @@ impl Names {
     fn kept(&self, host: &str, port: u16) -> Option<Vec<SocketAddr>> {
         let mut kept = self.kept.borrow_mut();
         kept.retain(|kept| kept.until > Instant::now());
-        kept.iter().find(|kept| kept.host == host && kept.port == port).map(|kept| kept.addresses.clone())
+        kept.iter()
+            .find(|kept| kept.host == host && kept.port == port)
+            .map(|kept| kept.addresses.clone())
     }
 
     fn keep(&self, host: &str, port: u16, addresses: &[SocketAddr]) {
         let mut kept = self.kept.borrow_mut();
         if kept.len() < limits::MAX_NAMES {
             let until = Instant::now() + Duration::from_secs(limits::NAME_TIME);
-            kept.push(Kept { host: host.into(), port, addresses: addresses.into(), until });
+            kept.push(Kept {
+                host: host.into(),
+                port,
+                addresses: addresses.into(),
+                until,
+            });
         }
     }
 
@@ -81,7 +88,12 @@ impl Names {
                 Some(answers) => answers,
                 None => {
                     let (answer, answers) = mpsc::sync_channel(1);
-                    let question = Question { host: host.into(), port, answer, waker: cx.waker().clone() };
+                    let question = Question {
+                        host: host.into(),
+                        port,
+                        answer,
+                        waker: cx.waker().clone(),
+                    };
                     if let Err(error) = self.send(question) {
                         return Poll::Ready(Err(error));
                     }
@@ -121,12 +133,17 @@ fn literal(host: &str) -> Option<Vec<IpAddr>> {
 /// The thread ends when the sender is dropped.
 fn start() -> io::Result<SyncSender<Question>> {
     let (sender, questions) = mpsc::sync_channel::<Question>(limits::MAX_NAMES);
-    std::thread::Builder::new().name("names".into()).stack_size(limits::NAMES_STACK).spawn(move || {
-        for question in questions {
-            let answer = (question.host.as_str(), question.port).to_socket_addrs().map(Iterator::collect);
-            let _ = question.answer.try_send(answer);
-            question.waker.wake();
-        }
-    })?;
+    std::thread::Builder::new()
+        .name("names".into())
+        .stack_size(limits::NAMES_STACK)
+        .spawn(move || {
+            for question in questions {
+                let answer = (question.host.as_str(), question.port)
+                    .to_socket_addrs()
+                    .map(Iterator::collect);
+                let _ = question.answer.try_send(answer);
+                question.waker.wake();
+            }
+        })?;
     Ok(sender)
 }

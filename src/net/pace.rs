@@ -17,7 +17,13 @@ pub struct Pace {
 impl Pace {
     /// Begins in the middle.
     pub fn new(now: Time) -> Self {
-        Pace { batch: 16 * 1024, since: now, taken: 0, full: false, unsent: 0 }
+        Pace {
+            batch: 16 * 1024,
+            since: now,
+            taken: 0,
+            full: false,
+            unsent: 0,
+        }
     }
 
     /// Bytes to gather for the next write.

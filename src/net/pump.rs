@@ -21,7 +21,16 @@ use super::wire::{Received, Wire};
 pub async fn run(link: &Rc<Link>, wire: Wire, owner: &dyn Owner, early: Vec<u8>, prove_by: Option<Time>) -> Ended {
     let now = link.process.now();
     let timer = Box::pin(tokio::time::sleep_until(link.process.instant(now)));
-    let mut pump = Pump { link, wire, owner, early, prove_by, pace: Pace::new(now), timer, armed: now };
+    let mut pump = Pump {
+        link,
+        wire,
+        owner,
+        early,
+        prove_by,
+        pace: Pace::new(now),
+        timer,
+        armed: now,
+    };
     // Fairness to other tasks is counted in rounds here; tokio's own budget would make a socket that is ready look full.
     let ended = tokio::task::unconstrained(std::future::poll_fn(|cx| pump.poll(cx))).await;
     link.cut_all();
@@ -83,7 +92,11 @@ impl Pump<'_> {
         if session.is_proven() {
             self.prove_by = None;
         }
-        if self.prove_by.is_some_and(|by| by <= now) { Err(Ended::Unproven) } else { Ok(()) }
+        if self.prove_by.is_some_and(|by| by <= now) {
+            Err(Ended::Unproven)
+        } else {
+            Ok(())
+        }
     }
 
     /// Sets the one timer. One that is armed for too early is left: it costs one poll, moving it on at each byte more.
@@ -132,7 +145,11 @@ impl Pump<'_> {
         self.gather(&mut out, now);
         if out.is_empty() {
             self.wire.relax();
-            return if self.link.session.borrow().has_left() { Err(Ended::Left) } else { Ok(false) };
+            return if self.link.session.borrow().has_left() {
+                Err(Ended::Left)
+            } else {
+                Ok(false)
+            };
         }
         self.wire.send(cx, out.as_bytes()).map_err(Ended::Broken)?;
         drop(out);
@@ -162,9 +179,10 @@ impl Pump<'_> {
         let batch = self.pace.batch();
         let quantum = (batch / 2).max(limits::MIN_BATCH) as u32;
         self.link.session.borrow_mut().poll_transmit(now, out);
-        while batch.saturating_sub(out.len()) >= limits::MIN_READ {
-            let room = out.room().min(batch - out.len());
-            let Some(turn) = self.link.session.borrow_mut().poll_turn(room, quantum) else { break };
+        loop {
+            let Some(turn) = self.link.session.borrow_mut().poll_turn(now, out, batch, quantum) else {
+                break;
+            };
             self.take_turn(out, turn);
         }
     }
@@ -186,7 +204,7 @@ impl Pump<'_> {
             Err(_) => {
                 session.reset(id, Cause::Aborted);
                 drop(session);
-                cut(self.link, id);
+                self.link.cut(id);
             }
         }
     }
@@ -210,7 +228,10 @@ impl Pump<'_> {
             ready!(self.wire.poll_flush(cx))?;
             let mut out = self.link.process.transmit.borrow_mut();
             out.clear();
-            self.link.session.borrow_mut().poll_transmit(self.link.process.now(), &mut out);
+            self.link
+                .session
+                .borrow_mut()
+                .poll_transmit(self.link.process.now(), &mut out);
             if out.is_empty() {
                 break;
             }
@@ -227,11 +248,16 @@ impl Pump<'_> {
 fn handle(link: &Rc<Link>, owner: &dyn Owner, now: Time, bytes: &[u8]) -> Result<(), Ended> {
     let mut input = bytes;
     loop {
-        let event = link.session.borrow_mut().handle_bytes(now, &mut input).map_err(Ended::Fault)?;
+        let event = link
+            .session
+            .borrow_mut()
+            .handle_bytes(now, &mut input)
+            .map_err(Ended::Fault)?;
         match event {
             None => return Ok(()),
             Some(Event::Data(id, bytes, end)) => deliver(link, now, id, bytes, end),
-            Some(Event::Reset(id, _)) => cut(link, id),
+            Some(Event::Datagram(id, datagram)) => link.deliver_datagram(id, &datagram),
+            Some(Event::Reset(id, _)) => link.cut(id),
             Some(Event::Refused(id, cause)) => {
                 if let Some(visitor) = link.forget(id) {
                     visitor.cut();
@@ -257,21 +283,18 @@ fn deliver(link: &Link, now: Time, id: StreamId, bytes: &[u8], end: bool) {
         Some(Err(_)) => {
             session.reset(id, Cause::Aborted);
             drop(session);
-            cut(link, id);
+            link.cut(id);
         }
         // The visitor has left and its reset is on the way.
         None => drop(session.consumed(now, id, bytes.len())),
     }
 }
 
-fn cut(link: &Link, id: StreamId) {
-    if let Some(visitor) = link.forget(id) {
-        visitor.cut();
-    }
-}
-
 fn visitor<T>(link: &Link, id: StreamId, act: impl FnOnce(&super::visitor::Visitor) -> T) -> Option<T> {
     let visitors = link.visitors.borrow();
-    visitors.get(id.index())?.as_deref().filter(|visitor| visitor.stream() == id).map(act)
+    visitors
+        .get(id.index())?
+        .as_deref()
+        .filter(|visitor| visitor.stream() == id)
+        .map(act)
 }
-

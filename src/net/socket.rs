@@ -9,8 +9,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockAddr, SockRef, TcpKeepalive, Type};
-use tokio::io::{Interest, Ready};
 use tokio::io::unix::AsyncFd;
+use tokio::io::{Interest, Ready};
 
 use crate::limits;
 
@@ -37,7 +37,9 @@ pub struct Options {
 impl Socket {
     /// Takes a connected socket.
     pub fn new(socket: socket2::Socket, options: &Options) -> io::Result<Socket> {
-        let socket = Socket { fd: sys::watch(socket, Interest::READABLE | Interest::WRITABLE)? };
+        let socket = Socket {
+            fd: sys::watch(socket, Interest::READABLE | Interest::WRITABLE)?,
+        };
         socket.set(options);
         Ok(socket)
     }
@@ -164,7 +166,10 @@ impl Listener {
         socket.bind(&SockAddr::from(address))?;
         socket.listen(limits::BACKLOG)?;
         let address = socket.local_addr()?.as_socket().unwrap_or(address);
-        Ok(Listener { fd: sys::watch(socket, Interest::READABLE)?, address })
+        Ok(Listener {
+            fd: sys::watch(socket, Interest::READABLE)?,
+            address,
+        })
     }
 
     /// Where it listens; the port is the real one.

@@ -14,9 +14,41 @@ pub fn watch(socket: socket2::Socket, interest: Interest) -> io::Result<AsyncFd<
     watched.map_err(io::Error::from)
 }
 
+/// Lets datagrams that are larger than the path's packets be cut on their way.
+#[cfg(feature = "udp")]
+pub fn allow_fragments(socket: &socket2::Socket, v6: bool) {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        use std::os::fd::AsRawFd;
+        let set = |level, name, value: libc::c_int| {
+            // SAFETY: the descriptor is the socket's own, and the option's value is a `c_int` of that size.
+            unsafe {
+                let value = std::ptr::from_ref(&value).cast();
+                libc::setsockopt(
+                    socket.as_raw_fd(),
+                    level,
+                    name,
+                    value,
+                    size_of::<libc::c_int>() as libc::socklen_t,
+                );
+            }
+        };
+        set(libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_WANT);
+        if v6 {
+            set(libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_WANT);
+            set(libc::IPPROTO_IPV6, libc::IPV6_DONTFRAG, 0);
+        }
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let _ = (socket, v6);
+}
+
 /// Raises the number of files that this process may have open as far as it is allowed to. Gives what holds now.
 pub fn raise_open_files() -> u64 {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
     // SAFETY: `limit` is a valid place for the answer, and what is set was given by the kernel.
     unsafe {
         if libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) != 0 {
@@ -36,13 +68,22 @@ pub fn raise_open_files() -> u64 {
 
 /// Bytes of memory that this process can count on: the machine's, or its own limit of address space.
 pub fn memory() -> u64 {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
     // SAFETY: plain questions; `limit` is a valid place for the answer.
     let (pages, size, limited) = unsafe {
         let limited = libc::getrlimit(libc::RLIMIT_AS, &mut limit) == 0;
-        (libc::sysconf(libc::_SC_PHYS_PAGES), libc::sysconf(libc::_SC_PAGESIZE), limited)
+        (
+            libc::sysconf(libc::_SC_PHYS_PAGES),
+            libc::sysconf(libc::_SC_PAGESIZE),
+            limited,
+        )
     };
-    let machine = u64::try_from(pages).unwrap_or(0).saturating_mul(u64::try_from(size).unwrap_or(0));
+    let machine = u64::try_from(pages)
+        .unwrap_or(0)
+        .saturating_mul(u64::try_from(size).unwrap_or(0));
     #[allow(clippy::unnecessary_cast, reason = "the type's width depends on the C library")]
     let own = if limited { limit.rlim_cur as u64 } else { u64::MAX };
     machine.min(own)

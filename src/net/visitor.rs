@@ -30,6 +30,8 @@ pub struct Counters {
     pub written: Cell<u64>,
     /// Visitors turned away.
     pub refused: Cell<u64>,
+    /// Datagrams dropped.
+    pub dropped: Cell<u64>,
 }
 
 /// A socket and its stream.
@@ -94,7 +96,11 @@ impl Visitor {
         let mut work = pin!(work);
         std::future::poll_fn(|cx| {
             self.keep_waker(cx);
-            if self.gone.get() { Poll::Ready(None) } else { work.as_mut().poll(cx).map(Some) }
+            if self.gone.get() {
+                Poll::Ready(None)
+            } else {
+                work.as_mut().poll(cx).map(Some)
+            }
         })
         .await
     }
@@ -127,7 +133,11 @@ impl Visitor {
         if !self.read_done.get() {
             self.link.on_readable(self.stream);
         }
-        if self.read_done.get() && self.write_done.get() { Poll::Ready(Ok(())) } else { Poll::Pending }
+        if self.read_done.get() && self.write_done.get() {
+            Poll::Ready(Ok(()))
+        } else {
+            Poll::Pending
+        }
     }
 
     /// Link: cuts the visitor off; its socket is reset.
@@ -139,7 +149,11 @@ impl Visitor {
     /// Link: takes bytes for the socket; `end`: the last ones. Gives how many the socket took at once, the rest waits
     /// in the backlog.
     pub fn deliver(&self, bytes: &[u8], end: bool) -> io::Result<usize> {
-        let taken = if self.backlog.borrow().is_empty() { self.write(bytes)? } else { 0 };
+        let taken = if self.backlog.borrow().is_empty() {
+            self.write(bytes)?
+        } else {
+            0
+        };
         self.backlog.borrow_mut().push(bytes.split_at(taken).1);
         if end {
             self.end_due.set(true);
@@ -150,7 +164,9 @@ impl Visitor {
 
     /// Link: reads from the socket; `None`: nothing there now, 0: the end.
     pub fn read(&self, place: &mut [u8]) -> io::Result<Option<usize>> {
-        let (Some(socket), Some(waker)) = (self.socket.get(), &*self.waker.borrow()) else { return Ok(None) };
+        let (Some(socket), Some(waker)) = (self.socket.get(), &*self.waker.borrow()) else {
+            return Ok(None);
+        };
         match socket.poll_read(&mut Context::from_waker(waker), place) {
             Poll::Pending => Ok(None),
             Poll::Ready(n) => {
@@ -166,7 +182,9 @@ impl Visitor {
     }
 
     fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        let (Some(socket), Some(waker)) = (self.socket.get(), &*self.waker.borrow()) else { return Ok(0) };
+        let (Some(socket), Some(waker)) = (self.socket.get(), &*self.waker.borrow()) else {
+            return Ok(0);
+        };
         self.write_with(&mut Context::from_waker(waker), socket, bytes)
     }
 

@@ -20,7 +20,13 @@ pub struct Wire {
 impl Wire {
     /// Over a connected socket.
     pub fn new(socket: Socket, cover: Cover) -> Self {
-        Wire { socket, cover, unsent: Vec::new(), sent: 0, taken: 0 }
+        Wire {
+            socket,
+            cover,
+            unsent: Vec::new(),
+            sent: 0,
+            taken: 0,
+        }
     }
 
     /// Lets the cover finish its own handshake; then gives what proofs are bound to. `place` is for what is received;

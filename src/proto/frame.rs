@@ -19,7 +19,7 @@ use core::fmt;
 use embedded_io::{ErrorType, SliceWriteError, Write};
 
 use super::fault::Fault;
-use crate::limits::{FRAME_HEADER, MAX_CONTROL, MAX_PAYLOAD};
+use crate::limits::{FRAME_HEADER, MAX_CONTROL, MAX_DATAGRAM, MAX_PAYLOAD};
 
 /// What a frame is. The numbers are the wire's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +34,7 @@ pub enum Kind {
     Opened = 0x11,
     Refused = 0x12,
     Data = 0x13,
+    Datagram = 0x14,
     Credit = 0x15,
     Reset = 0x16,
     Closed = 0x17,
@@ -46,7 +47,7 @@ pub enum Kind {
 pub const IGNORABLE: core::ops::RangeInclusive<u8> = 0x80..=0xBF;
 
 /// Every kind with the least and the largest payload, in bytes.
-const KINDS: [(Kind, usize, usize); 14] = [
+const KINDS: [(Kind, usize, usize); 15] = [
     (Kind::Hello, 80, MAX_CONTROL),
     (Kind::Register, 35, MAX_CONTROL),
     (Kind::Registered, 32, MAX_CONTROL),
@@ -55,6 +56,7 @@ const KINDS: [(Kind, usize, usize); 14] = [
     (Kind::Opened, 0, 0),
     (Kind::Refused, 2, MAX_CONTROL),
     (Kind::Data, 0, MAX_PAYLOAD),
+    (Kind::Datagram, 0, MAX_DATAGRAM),
     (Kind::Credit, 8, 8),
     (Kind::Reset, 2, 2),
     (Kind::Closed, 0, 0),
@@ -293,6 +295,18 @@ impl Transmit {
         }
         self.patch(start, kind, length, 0, stream);
         true
+    }
+
+    /// Adds a datagram, at most [`Self::room`] bytes.
+    pub fn datagram(&mut self, stream: StreamId, datagram: &[u8]) {
+        let start = self.len;
+        let n = datagram.len();
+        let place = self.reserve(n);
+        if place.len() == n {
+            place.copy_from_slice(datagram);
+            self.len = start + FRAME_HEADER + n;
+            self.patch(start, Kind::Datagram, n, 0, stream.to_wire());
+        }
     }
 
     /// Lends the place of a data frame's payload: at most `n` bytes behind room for the header. Nothing is added until

@@ -16,6 +16,7 @@
 //! | 0x11 | Opened | client | [`messages`] | the local service took the connection |
 //! | 0x12 | Refused | client | [`messages`] | it did not, and has seen nothing |
 //! | 0x13 | Data | both | bytes | flag 0x01: the direction's last bytes. Empty only with that flag |
+//! | 0x14 | Datagram | both | bytes | one datagram of a flow, up to 65,507 bytes |
 //! | 0x15 | Credit | both | [`messages`] | how far the receiver takes bytes |
 //! | 0x16 | Reset | both | [`messages`] | both directions are cut |
 //! | 0x17 | Closed | client | [`messages`] | the client has let go of a finished stream |
@@ -46,6 +47,12 @@
 //! back, and is never more than 2^32 beyond the bytes sent. There is no credit for a link as a whole: a receiver never
 //! stops reading it. Refused says that nothing was consumed, so it stands before any Opened and any Data of its sender.
 //!
+//! # Flows
+//!
+//! A stream of a UDP registration is a *flow*: it carries Datagram frames in order, whole, and needs no credit; either
+//! side may drop what it cannot pass on at once. Opened, Data, Credit and Closed do not occur on it. Reset ends it, with
+//! cause 6 when nothing came for a while.
+//!
 //! # Heartbeats
 //!
 //! Each side pings at a third of the other's timeout at most (Hello), and answers a Ping with the same time. Any byte
@@ -54,6 +61,7 @@
 
 pub mod credit;
 pub mod fault;
+mod flow;
 pub mod frame;
 pub mod handshake;
 mod heartbeat;

@@ -10,6 +10,7 @@
 //!
 //! Any [`Fault`] ends the link.
 
+use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::rc::Rc;
@@ -48,6 +49,8 @@ pub enum Event<'a> {
     Refused(StreamId, Cause),
     /// Bytes for the visitor, in order; `true`: the last ones. Tell [`Session::consumed`] when they were taken.
     Data(StreamId, &'a [u8], bool),
+    /// A datagram for the visitor.
+    Datagram(StreamId, Cow<'a, [u8]>),
     /// Both directions were cut.
     Reset(StreamId, Cause),
     /// The peer ends the session.
@@ -61,6 +64,13 @@ pub struct Turn {
     pub stream: StreamId,
     /// Bytes of payload at most.
     pub most: usize,
+}
+
+/// A registration in use.
+struct Claim {
+    protocol: Protocol,
+    /// Until it is answered: on a client the proof that must come back, on a server the client's.
+    open: Option<[u8; PROOF]>,
 }
 
 /// One link's session.
@@ -81,9 +91,8 @@ pub struct Session {
     /// Time of the Ping to be answered.
     pong: Option<u64>,
     received: u64,
-    /// Registrations in use. A client's: with the proof that must come back, until it has. A server's: with the
-    /// client's proof, until it is answered.
-    claims: BTreeMap<u16, Option<[u8; PROOF]>>,
+    /// Registrations in use by their number.
+    claims: BTreeMap<u16, Claim>,
     proven: bool,
     refusals: u32,
     /// Opens that came.
@@ -91,6 +100,9 @@ pub struct Session {
     leaving: Option<(Leave, String)>,
     left: bool,
     quantum: u32,
+    /// Bytes of datagrams that wait for a turn, and datagrams that were dropped because they waited too long.
+    waiting: usize,
+    dropped: u64,
 }
 
 impl Session {
@@ -123,6 +135,8 @@ impl Session {
             leaving: None,
             left: false,
             quantum: limits::QUANTUM,
+            waiting: 0,
+            dropped: 0,
         }
     }
 
@@ -146,6 +160,11 @@ impl Session {
         self.heartbeat.round_trip()
     }
 
+    /// Datagrams dropped because they had waited too long.
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
     /// When bytes came last.
     pub fn heard(&self) -> Time {
         self.heartbeat.heard()
@@ -161,7 +180,11 @@ impl Session {
         let Some((frame, expected)) = registration::register(&self.transcript, id, protocol, name, token) else {
             return false;
         };
-        self.claims.insert(id, Some(expected));
+        let claim = Claim {
+            protocol,
+            open: Some(expected),
+        };
+        self.claims.insert(id, claim);
         self.outbox.push_back(frame);
         true
     }
@@ -179,7 +202,7 @@ impl Session {
     /// before.
     pub fn accept(&mut self, registration: &Registration, token: &[u8], public: &str) {
         match self.claims.get_mut(&registration.id) {
-            Some(asked) if asked.as_ref() == Some(registration.proof()) => *asked = None,
+            Some(asked) if asked.open.as_ref() == Some(registration.proof()) => asked.open = None,
             _ => return,
         }
         let proof = registration.answer(&self.transcript, token);
@@ -205,9 +228,34 @@ impl Session {
             self.budget.release();
             return None;
         };
-        self.streams.insert(Stream::new(stream, self.peer.window, now));
+        let protocol = self.claims.get(&id).map_or(Protocol::Tcp, |claim| claim.protocol);
+        self.streams.insert(self.new_stream(stream, protocol, now));
         self.opening.push_back((stream, id, visitor));
         Some(stream)
+    }
+
+    fn new_stream(&self, id: StreamId, protocol: Protocol, now: Time) -> Stream {
+        match protocol {
+            Protocol::Tcp => Stream::new(id, self.peer.window, now),
+            Protocol::Udp => Stream::new_flow(id, now),
+        }
+    }
+
+    /// Sends a datagram on a flow, when its turn comes; false: it is dropped, too much waits already.
+    pub fn send_datagram(&mut self, now: Time, id: StreamId, datagram: &[u8]) -> bool {
+        if datagram.len() > limits::MAX_DATAGRAM || self.waiting + datagram.len() > limits::LINK_DATAGRAMS {
+            return false;
+        }
+        let live = self.streams.get(id).filter(|stream| stream.stage == Stage::Live);
+        let Some(flow) = live.and_then(|stream| stream.flow.as_mut()) else {
+            return false;
+        };
+        if !flow.push(now, datagram) {
+            return false;
+        }
+        self.waiting += datagram.len();
+        self.enter(id);
+        true
     }
 
     /// Client: the local service has taken the connection.
@@ -255,16 +303,49 @@ impl Session {
         self.settle(id) || due
     }
 
-    /// Whose turn it is, with `room` bytes for payload in the transmit buffer and `quantum` bytes a turn.
-    pub fn poll_turn(&mut self, room: usize, quantum: u32) -> Option<Turn> {
+    /// Whose turn it is, while `out` has less than `batch` bytes, with `quantum` bytes a turn. Datagrams whose turn
+    /// comes before are put into `out`.
+    pub fn poll_turn(&mut self, now: Time, out: &mut Transmit, batch: usize, quantum: u32) -> Option<Turn> {
         self.quantum = quantum;
-        if room == 0 || !self.outbox.is_empty() || !self.opening.is_empty() || !self.talkers.is_empty() {
+        if !self.outbox.is_empty() || !self.opening.is_empty() || !self.talkers.is_empty() {
             return None;
         }
-        let (id, share) = self.schedule.next(&mut self.streams, quantum)?;
-        let stream = self.streams.get(id)?;
-        let most = share.min(stream.credit.available()).min(room).min(limits::MAX_PAYLOAD);
-        Some(Turn { stream: id, most })
+        loop {
+            let room = out.room().min(batch.saturating_sub(out.len()));
+            if room < limits::MIN_READ.min(batch) {
+                return None;
+            }
+            let (id, share) = self.schedule.next(&mut self.streams, quantum)?;
+            let stream = self.streams.get(id)?;
+            if stream.flow.is_none() {
+                let most = share.min(stream.credit.available()).min(room).min(limits::MAX_PAYLOAD);
+                return Some(Turn { stream: id, most });
+            }
+            if !self.put_datagram(now, out, id, room) {
+                return None;
+            }
+        }
+    }
+
+    /// Puts a flow's next datagram into `out`; false: it is to wait for the next write.
+    fn put_datagram(&mut self, now: Time, out: &mut Transmit, id: StreamId, room: usize) -> bool {
+        let Some(stream) = self.streams.get(id) else {
+            return true;
+        };
+        let Some(flow) = stream.flow.as_mut() else { return true };
+        let (bytes, count) = flow.expire(now);
+        self.waiting -= bytes;
+        self.dropped += count;
+        let Some(next) = flow.front() else { return true };
+        // One that is larger than a write has one of its own.
+        if (next.len() > room && !out.is_empty()) || next.len() > out.room() {
+            return false;
+        }
+        out.datagram(id, next);
+        self.waiting -= next.len();
+        stream.turn.spend(next.len() + limits::FRAME_HEADER);
+        flow.pop();
+        true
     }
 
     /// The turn's stream gave `n` bytes, which are in `out`'s reserved place; `fin`: the last ones.
@@ -346,6 +427,9 @@ impl Session {
         while event.is_none() {
             event = match self.inbox.next(input)? {
                 None => break,
+                Some(Piece::Control(header, payload)) if header.kind == Some(Kind::Datagram) => {
+                    self.on_datagram(StreamId::from_wire(header.stream), payload)?
+                }
                 Some(Piece::Control(header, payload)) => self.on_control(now, header, &payload)?,
                 Some(Piece::DataStart(header)) => {
                     self.on_data_start(header)?;
@@ -392,7 +476,11 @@ impl Session {
             return Err(Fault::TooManyRefusals);
         }
         let registration = Registration::parse(id, payload)?;
-        if self.claims.insert(id, Some(*registration.proof())).is_some() {
+        let claim = Claim {
+            protocol: registration.protocol,
+            open: Some(*registration.proof()),
+        };
+        if self.claims.insert(id, claim).is_some() {
             return Err(Fault::BadId(Kind::Register));
         }
         if !self.proven {
@@ -410,7 +498,7 @@ impl Session {
         let expected = self
             .claims
             .get_mut(&id)
-            .and_then(Option::take)
+            .and_then(|claim| claim.open.take())
             .ok_or(Fault::BadId(Kind::Registered))?;
         if !same(&proof, &expected) {
             return Err(Fault::BadProof);
@@ -428,9 +516,11 @@ impl Session {
 
     fn on_open(&mut self, now: Time, id: StreamId, payload: &[u8]) -> Result<Option<Event<'static>>, Fault> {
         let (registration, visitor) = messages::parse_open(payload)?;
-        self.streams.accept(Stream::new(id, self.peer.window, now))?;
+        let claim = self.claims.get(&registration).filter(|claim| claim.open.is_none());
+        let known = claim.is_some();
+        let protocol = claim.map_or(Protocol::Tcp, |claim| claim.protocol);
+        self.streams.accept(self.new_stream(id, protocol, now))?;
         let admitted = self.budget.admit_accepted();
-        let known = self.claims.get(&registration) == Some(&None);
         self.accepted = self.accepted.wrapping_add(1);
         if !admitted || !known || self.leaving.is_some() {
             let cause = match () {
@@ -445,7 +535,7 @@ impl Session {
     }
 
     fn on_opened(&mut self, id: StreamId) -> Result<Option<Event<'static>>, Fault> {
-        let Some(stream) = self.streams.addressed(id, Kind::Opened)? else {
+        let Some(stream) = self.streams.addressed_as(id, Kind::Opened, false)? else {
             return Ok(None);
         };
         if core::mem::replace(&mut stream.opened, true) {
@@ -463,7 +553,7 @@ impl Session {
             return Err(Fault::Unexpected(Kind::Refused));
         }
         let live = stream.stage == Stage::Live;
-        self.streams.remove(id, &self.budget);
+        self.free(id);
         Ok(live.then_some(Event::Refused(id, cause)))
     }
 
@@ -473,12 +563,12 @@ impl Session {
             return Ok(None);
         };
         let live = stream.stage == Stage::Live;
-        self.streams.remove(id, &self.budget);
+        self.free(id);
         Ok(live.then_some(Event::Reset(id, cause)))
     }
 
     fn on_closed(&mut self, id: StreamId) -> Result<Option<Event<'static>>, Fault> {
-        let Some(stream) = self.streams.addressed(id, Kind::Closed)? else {
+        let Some(stream) = self.streams.addressed_as(id, Kind::Closed, false)? else {
             return Ok(None);
         };
         let ending = stream.stage != Stage::Live;
@@ -488,7 +578,7 @@ impl Session {
         }
         stream.closed_by_peer = true;
         if ending {
-            self.streams.remove(id, &self.budget);
+            self.free(id);
         } else {
             self.settle(id);
         }
@@ -497,7 +587,7 @@ impl Session {
 
     fn on_credit(&mut self, id: StreamId, payload: &[u8]) -> Result<Option<Event<'static>>, Fault> {
         let limit = messages::parse_credit(payload)?;
-        let Some(stream) = self.streams.addressed(id, Kind::Credit)? else {
+        let Some(stream) = self.streams.addressed_as(id, Kind::Credit, false)? else {
             return Ok(None);
         };
         stream.credit.raise(limit)?;
@@ -507,7 +597,7 @@ impl Session {
 
     fn on_data_start(&mut self, header: Header) -> Result<(), Fault> {
         let id = StreamId::from_wire(header.stream);
-        let Some(stream) = self.streams.addressed(id, Kind::Data)? else {
+        let Some(stream) = self.streams.addressed_as(id, Kind::Data, false)? else {
             return Ok(());
         };
         if stream.stage != Stage::Live {
@@ -517,6 +607,13 @@ impl Session {
             return Err(Fault::AfterFin);
         }
         stream.window.receive(header.payload())
+    }
+
+    fn on_datagram<'a>(&mut self, id: StreamId, datagram: Cow<'a, [u8]>) -> Result<Option<Event<'a>>, Fault> {
+        let Some(stream) = self.streams.addressed_as(id, Kind::Datagram, true)? else {
+            return Ok(None);
+        };
+        Ok((stream.stage == Stage::Live).then_some(Event::Datagram(id, datagram)))
     }
 
     fn on_data<'a>(&mut self, id: StreamId, bytes: &'a [u8], fin: bool) -> Option<Event<'a>> {
@@ -555,6 +652,11 @@ impl Session {
         }
     }
 
+    /// Frees a stream's slot.
+    fn free(&mut self, id: StreamId) {
+        self.waiting -= self.streams.remove(id, &self.budget);
+    }
+
     fn end(&mut self, id: StreamId, ending: Ending) {
         if let Some(stream) = self.streams.get(id).filter(|stream| stream.stage == Stage::Live) {
             stream.stage = Stage::Ending(ending);
@@ -569,7 +671,7 @@ impl Session {
         };
         match self.end {
             End::Client => self.end(id, Ending::Closed),
-            End::Server if stream.closed_by_peer => self.streams.remove(id, &self.budget),
+            End::Server if stream.closed_by_peer => self.free(id),
             End::Server => {}
         }
         true
@@ -614,7 +716,7 @@ impl Session {
         stream.queued = false;
         if let Stage::Ending(ending) = stream.stage {
             messages::put_ending(out, id, ending);
-            self.streams.remove(id, &self.budget);
+            self.free(id);
             return;
         }
         if core::mem::take(&mut stream.opened_due) {
@@ -640,7 +742,7 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         for id in self.streams.ids() {
-            self.streams.remove(id, &self.budget);
+            self.free(id);
         }
     }
 }

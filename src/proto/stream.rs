@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use super::credit::{Budget, SendCredit, Window};
 use super::fault::Fault;
+use super::flow::Flow;
 use super::frame::{Kind, StreamId};
 use super::proof::End;
 use super::schedule::{Senders, Turn};
@@ -23,18 +24,21 @@ pub enum Cause {
     Full = 4,
     /// The session ends.
     Leaving = 5,
+    /// A flow without datagrams for a while, or one that gave way to a newer.
+    Idle = 6,
     /// A cause that this version does not know.
     Other = 0,
 }
 
 impl Cause {
     pub(super) fn from_wire(code: u16) -> Cause {
-        const ALL: [Cause; 5] = [
+        const ALL: [Cause; 6] = [
             Cause::Aborted,
             Cause::Unreachable,
             Cause::NoService,
             Cause::Full,
             Cause::Leaving,
+            Cause::Idle,
         ];
         ALL.into_iter()
             .find(|cause| *cause as u16 == code)
@@ -62,6 +66,8 @@ pub(super) struct Stream {
     pub fin_received: bool,
     /// The acceptor has freed it.
     pub closed_by_peer: bool,
+    /// What waits on it if it carries datagrams.
+    pub flow: Option<Box<Flow>>,
 }
 
 /// Where a stream is in its life.
@@ -96,12 +102,25 @@ impl Stream {
             fin_sent: false,
             fin_received: false,
             closed_by_peer: false,
+            flow: None,
+        }
+    }
+
+    /// One that carries datagrams.
+    pub fn new_flow(id: StreamId, now: Time) -> Self {
+        Stream {
+            flow: Some(Box::default()),
+            ..Stream::new(id, 0, now)
         }
     }
 
     /// Whether a turn would be of use.
     pub fn sends(&self) -> bool {
-        self.stage == Stage::Live && self.readable && !self.fin_sent && self.credit.available() > 0
+        let waits = match &self.flow {
+            Some(flow) => !flow.is_empty(),
+            None => self.readable && !self.fin_sent && self.credit.available() > 0,
+        };
+        waits && self.stage == Stage::Live
     }
 
     /// Whether both directions are over and all that came was taken.
@@ -204,13 +223,21 @@ impl Streams {
         }
     }
 
-    /// Frees the slot; its next stream has another id.
-    pub fn remove(&mut self, id: StreamId, budget: &Budget) {
+    /// The same; a frame of a kind that flows, or streams of bytes, do not have is a fault.
+    pub fn addressed_as(&mut self, id: StreamId, kind: Kind, flow: bool) -> Result<Option<&mut Stream>, Fault> {
+        match self.addressed(id, kind)? {
+            Some(stream) if stream.flow.is_some() != flow => Err(Fault::Unexpected(kind)),
+            found => Ok(found),
+        }
+    }
+
+    /// Frees the slot; its next stream has another id. Gives the bytes of datagrams that still waited.
+    pub fn remove(&mut self, id: StreamId, budget: &Budget) -> usize {
         let Some(slot) = self.slots.get_mut(id.index()) else {
-            return;
+            return 0;
         };
         let Some(mut stream) = slot.stream.take_if(|stream| stream.id == id) else {
-            return;
+            return 0;
         };
         stream.window.close(budget);
         budget.release();
@@ -219,6 +246,7 @@ impl Streams {
             self.free.push(id.slot);
         }
         self.live -= 1;
+        stream.flow.map_or(0, |flow| flow.bytes())
     }
 
     /// Slots that were ever used.

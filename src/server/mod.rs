@@ -3,7 +3,8 @@
 //! ```text
 //! mod         accepts links, keeps them, ends them
 //! seat        one link's registrations: proof, contest, answer
-//! public      a service's public address and its visitors
+//! public      a TCP service's public address and its visitors
+//! udp         the same of a UDP service
 //! registry    who is registered for what                     (pure)
 //! strangers   who proved nothing                             (pure)
 //! ```
@@ -14,6 +15,11 @@ mod seat;
 #[cfg(feature = "status")]
 mod status;
 mod strangers;
+#[cfg(feature = "udp")]
+mod udp;
+#[cfg(not(feature = "udp"))]
+#[path = "udp_absent.rs"]
+mod udp;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -100,7 +106,7 @@ impl Server {
     async fn listen(&self) -> Result<Listener, StartError> {
         let at = &self.config.bind_addr;
         let bound = match self.process.names.resolve(&at.host, at.port, false).await {
-            Ok(addresses) => bind_first(&addresses),
+            Ok(addresses) => first_of(&addresses, Listener::bind),
             Err(error) => Err(error),
         };
         bound.map_err(|error| StartError(format!("cannot listen for clients at {at} (server.bind_addr): {error}")))
@@ -138,9 +144,18 @@ impl Server {
     /// A connection's whole life.
     async fn attend(self: Rc<Self>, id: LinkId, socket: socket2::Socket, peer: SocketAddr) {
         let prove_by = self.process.now().after(Duration::from_secs(limits::HANDSHAKE_TIME));
-        let Ok(socket) = Socket::new(socket, &transport::options(&self.config.transport)) else { return };
-        let Ok(ours) = self.process.hello(self.config.heartbeat_interval, self.config.heartbeat_timeout) else { return };
-        let Ok(cover) = self.setup.cover(End::Server, "") else { return };
+        let Ok(socket) = Socket::new(socket, &transport::options(&self.config.transport)) else {
+            return;
+        };
+        let Ok(ours) = self
+            .process
+            .hello(self.config.heartbeat_interval, self.config.heartbeat_timeout)
+        else {
+            return;
+        };
+        let Ok(cover) = self.setup.cover(End::Server, "") else {
+            return;
+        };
         let mut wire = Wire::new(socket, cover);
         let met = greet(&mut wire, End::Server, ours.clone());
         let (met, early) = match tokio::time::timeout(Duration::from_secs(limits::HANDSHAKE_TIME), met).await {
@@ -195,11 +210,17 @@ impl Server {
     /// Links whose clients have proven something.
     fn clients(&self) -> Vec<Rc<Link>> {
         let links = self.links.borrow();
-        links.values().filter(|entry| !entry.is_stranger()).filter_map(|entry| entry.link.clone()).collect()
+        links
+            .values()
+            .filter(|entry| !entry.is_stranger())
+            .filter_map(|entry| entry.link.clone())
+            .collect()
     }
 
     async fn end(&self) {
-        self.services.iter().for_each(|service| drop(service.public.borrow_mut().take()));
+        self.services
+            .iter()
+            .for_each(|service| drop(service.public.borrow_mut().take()));
         let mut entries = core::mem::take(&mut *self.links.borrow_mut());
         entries.retain(|_, entry| !entry.is_stranger());
         for link in entries.values().filter_map(|entry| entry.link.as_ref()) {
@@ -232,15 +253,14 @@ impl Entry {
     }
 }
 
-/// Listens at the first of `addresses` that can be bound.
-fn bind_first(addresses: &[SocketAddr]) -> std::io::Result<Listener> {
+/// What `bind` makes of the first of `addresses` that it can make something of.
+fn first_of<T>(addresses: &[SocketAddr], bind: fn(SocketAddr) -> std::io::Result<T>) -> std::io::Result<T> {
     let mut failed = std::io::ErrorKind::AddrNotAvailable.into();
     for &address in addresses {
-        match Listener::bind(address) {
-            Ok(listener) => return Ok(listener),
+        match bind(address) {
+            Ok(bound) => return Ok(bound),
             Err(error) => failed = error,
         }
     }
     Err(failed)
 }
-

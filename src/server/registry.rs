@@ -44,7 +44,9 @@ struct Place {
 impl Registry {
     /// Of `services` services without members.
     pub fn new(services: usize) -> Self {
-        Registry { places: vec![Place::default(); services] }
+        Registry {
+            places: vec![Place::default(); services],
+        }
     }
 
     /// Who gets the next visitor.
@@ -54,7 +56,9 @@ impl Registry {
 
     /// Somebody whose token is proven wants the service.
     pub fn claim(&mut self, service: usize, member: Member) -> Claim {
-        let Some(place) = self.places.get_mut(service) else { return Claim::Busy };
+        let Some(place) = self.places.get_mut(service) else {
+            return Claim::Busy;
+        };
         match place.member {
             None => {
                 place.member = Some(member);
@@ -75,7 +79,9 @@ impl Registry {
 
     /// Ends a contest. True: the place is `claimant`'s, whatever `incumbent` held is void.
     pub fn settle(&mut self, service: usize, incumbent: Member, alive: bool, claimant: Member) -> bool {
-        let Some(place) = self.places.get_mut(service) else { return false };
+        let Some(place) = self.places.get_mut(service) else {
+            return false;
+        };
         place.contested = false;
         let free = place.member.is_none_or(|member| member == incumbent && !alive);
         if free {
@@ -94,7 +100,8 @@ impl Registry {
     /// A link is gone. Gives the services that lost their last member by it.
     pub fn leave(&mut self, link: LinkId) -> Vec<usize> {
         let left = self.places.iter_mut().enumerate();
-        left.filter_map(|(service, place)| place.member.take_if(|member| member.link == link).map(|_| service)).collect()
+        left.filter_map(|(service, place)| place.member.take_if(|member| member.link == link).map(|_| service))
+            .collect()
     }
 }
 
@@ -103,7 +110,11 @@ mod tests {
     use super::*;
 
     fn member(link: LinkId, client: u8) -> Member {
-        Member { link, instance: [client; 16], id: 0 }
+        Member {
+            link,
+            instance: [client; 16],
+            id: 0,
+        }
     }
 
     #[test]

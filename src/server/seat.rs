@@ -13,9 +13,8 @@ use crate::net::task::Owned;
 use crate::net::visitor::{Visitor, add};
 use crate::proto::{Cause, Decline, Leave, Protocol, Registration};
 
-use super::public::Public;
 use super::registry::{Claim, LinkId, Member};
-use super::{Server, bind_first};
+use super::{Server, public, udp};
 
 /// A link as the server's business.
 pub struct Seat {
@@ -37,7 +36,11 @@ const UNPROVEN: &str = "unknown service or wrong token";
 impl Seat {
     /// Of the link `id`.
     pub fn new(server: &Rc<Server>, id: LinkId) -> Seat {
-        Seat { server: server.clone(), id, pending: RefCell::default() }
+        Seat {
+            server: server.clone(),
+            id,
+            pending: RefCell::default(),
+        }
     }
 
     fn later(&self, work: impl Future<Output = ()> + 'static) {
@@ -49,16 +52,28 @@ impl Seat {
     /// The service that a registration has proven its token for.
     fn prove(&self, link: &Rc<Link>, registration: &Registration) -> Result<usize, No<'static>> {
         let services = &self.server.services;
-        let found = services.iter().position(|service| service.config.name == registration.name);
-        let token = found.and_then(|number| services.get(number)).map(|service| service.config.token.as_bytes());
+        let found = services
+            .iter()
+            .position(|service| service.config.name == registration.name);
+        let token = found
+            .and_then(|number| services.get(number))
+            .map(|service| service.config.token.as_bytes());
         // An unknown name costs the same work as a wrong token.
         let proven = link.prove(registration, token);
-        let wrong = if found.is_some() { "wrong token" } else { "unknown service" };
+        let wrong = if found.is_some() {
+            "wrong token"
+        } else {
+            "unknown service"
+        };
         match found.filter(|_| proven) {
             Some(number) => Ok(number),
             None => {
                 let to_client = if link.is_proven() { wrong } else { UNPROVEN };
-                Err(No { code: Decline::Unproven, to_client, to_log: wrong })
+                Err(No {
+                    code: Decline::Unproven,
+                    to_client,
+                    to_log: wrong,
+                })
             }
         }
     }
@@ -70,16 +85,28 @@ impl Seat {
             (Some(Kind::Udp), _) => (false, "wrong type: the service is udp at the server"),
             _ => (false, "wrong type: the service is tcp at the server"),
         };
-        let no = |code, words| Err(No { code, to_client: words, to_log: words });
+        let no = |code, words| {
+            Err(No {
+                code,
+                to_client: words,
+                to_log: words,
+            })
+        };
         match () {
             () if !same => no(Decline::WrongProtocol, words),
-            () if self.server.clients().len() > limits::MAX_LINKS => no(Decline::Full, "the server has too many clients"),
+            () if self.server.clients().len() > limits::MAX_LINKS => {
+                no(Decline::Full, "the server has too many clients")
+            }
             () => Ok(()),
         }
     }
 
     fn claim(&self, link: &Rc<Link>, registration: Registration, number: usize) -> Result<(), No<'static>> {
-        let member = Member { link: self.id, instance: link.instance(), id: registration.id };
+        let member = Member {
+            link: self.id,
+            instance: link.instance(),
+            id: registration.id,
+        };
         let claim = self.server.registry.borrow_mut().claim(number, member);
         let server = self.server.clone();
         let link = link.clone();
@@ -120,7 +147,9 @@ const TAKEN: No<'static> = No {
 
 impl Owner for Seat {
     fn on_register(&self, link: &Rc<Link>, registration: Registration) {
-        let asked = self.prove(link, &registration).and_then(|number| self.check(&registration, number).map(|()| number));
+        let asked = self
+            .prove(link, &registration)
+            .and_then(|number| self.check(&registration, number).map(|()| number));
         let refused = match asked {
             Ok(number) => self.claim(link, registration.clone(), number),
             Err(no) => Err(no),
@@ -132,7 +161,10 @@ impl Owner for Seat {
 
     fn on_refused(&self, link: &Rc<Link>, visitor: &Visitor, cause: Cause) {
         add(&visitor.counters().refused, 1);
-        debug!("visitor is refused by the client peer={} cause={}", link.peer, cause as u16);
+        debug!(
+            "visitor is refused by the client peer={} cause={}",
+            link.peer, cause as u16
+        );
     }
 
     fn on_ended(&self, _link: &Rc<Link>) {
@@ -145,7 +177,9 @@ impl Owner for Seat {
 impl Server {
     /// Sees to it that the service is public, then tells its new member.
     async fn establish(self: Rc<Self>, link: &Rc<Link>, registration: &Registration, number: usize, member: Member) {
-        let Some(service) = self.services.get(number) else { return };
+        let Some(service) = self.services.get(number) else {
+            return;
+        };
         let opened = self.publish(number, member).await;
         if self.registry.borrow().pick(number) != Some(member) {
             return;
@@ -153,13 +187,20 @@ impl Server {
         match opened {
             Ok(address) => {
                 service.last_error.borrow_mut().clear();
-                info!("service is up service={} addr={address} peer={}", service.config.name, link.peer);
+                info!(
+                    "service is up service={} addr={address} peer={}",
+                    service.config.name, link.peer
+                );
                 link.accept(registration, service.config.token.as_bytes(), &address);
             }
             Err(error) => {
                 self.registry.borrow_mut().withdraw(number, member);
                 let words = format!("cannot listen at {}: {error}", service.config.bind_addr);
-                let no = No { code: Decline::Unavailable, to_client: &words, to_log: &words };
+                let no = No {
+                    code: Decline::Unavailable,
+                    to_client: &words,
+                    to_log: &words,
+                };
                 self.log_refusal(link, registration, &no);
                 link.decline(registration.id, no.code, no.to_client);
             }
@@ -168,21 +209,34 @@ impl Server {
 
     /// Binds the service's address unless it is bound; gives it in words.
     async fn publish(self: &Rc<Self>, number: usize, member: Member) -> std::io::Result<String> {
-        let Some(service) = self.services.get(number) else { return Err(std::io::ErrorKind::NotFound.into()) };
+        let Some(service) = self.services.get(number) else {
+            return Err(std::io::ErrorKind::NotFound.into());
+        };
         let at = &service.config.bind_addr;
         let addresses = self.process.names.resolve(&at.host, at.port, false).await?;
         let mut public = service.public.borrow_mut();
         if public.is_none() && self.registry.borrow().pick(number) == Some(member) {
-            *public = Some(Public::new(self, number, bind_first(&addresses)?));
+            *public = Some(match service.config.kind {
+                Kind::Tcp => public::open(self, number, &addresses)?,
+                Kind::Udp => udp::open(self, number, &addresses)?,
+            });
         }
-        Ok(public.as_ref().map(|public| public.address.to_string()).unwrap_or_default())
+        Ok(public
+            .as_ref()
+            .map(|public| public.address.to_string())
+            .unwrap_or_default())
     }
 
     /// Closes the address of a service without members.
     fn close(&self, number: usize) {
-        let Some(service) = self.services.get(number) else { return };
+        let Some(service) = self.services.get(number) else {
+            return;
+        };
         if let Some(public) = service.public.borrow_mut().take() {
-            info!("service is down service={} addr={}", service.config.name, public.address);
+            info!(
+                "service is down service={} addr={}",
+                service.config.name, public.address
+            );
         }
     }
 
@@ -220,7 +274,10 @@ impl Server {
 
     /// Warns; but not each time the same.
     fn log_refusal(&self, link: &Rc<Link>, registration: &Registration, no: &No<'_>) {
-        let named = self.services.iter().find(|service| service.config.name == registration.name);
+        let named = self
+            .services
+            .iter()
+            .find(|service| service.config.name == registration.name);
         let repeated = match named {
             Some(service) => service.last_error.replace(no.to_log.into()) == no.to_log,
             None => !self.strangers.borrow_mut().may_log(self.process.now()),

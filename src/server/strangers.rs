@@ -23,7 +23,13 @@ struct Source {
 
 impl Default for Strangers {
     fn default() -> Self {
-        Strangers { unlogged: 0, logged: None, lines: 0, lines_since: Time(0), sources: Vec::new() }
+        Strangers {
+            unlogged: 0,
+            logged: None,
+            lines: 0,
+            lines_since: Time(0),
+            sources: Vec::new(),
+        }
     }
 }
 
@@ -31,7 +37,10 @@ impl Strangers {
     /// One more was turned away. Some: how many to log now, since the last line.
     pub fn count(&mut self, now: Time) -> Option<u64> {
         self.unlogged += 1;
-        if self.logged.is_some_and(|logged| now.since(logged) < seconds(STRANGER_LOG)) {
+        if self
+            .logged
+            .is_some_and(|logged| now.since(logged) < seconds(STRANGER_LOG))
+        {
             return None;
         }
         self.logged = Some(now);
@@ -51,7 +60,8 @@ impl Strangers {
     /// How long `address`, which failed once more to prove a service, waits for the answer.
     pub fn delay(&mut self, now: Time, address: IpAddr) -> Duration {
         let address = network(address);
-        self.sources.retain(|source| now.since(source.last) < seconds(STRANGER_FORGET));
+        self.sources
+            .retain(|source| now.since(source.last) < seconds(STRANGER_FORGET));
         let failures = match self.sources.iter_mut().find(|source| source.address == address) {
             Some(source) => {
                 source.failures = source.failures.saturating_add(1);
@@ -59,7 +69,11 @@ impl Strangers {
                 source.failures
             }
             None => {
-                self.remember(Source { address, failures: 1, last: now });
+                self.remember(Source {
+                    address,
+                    failures: 1,
+                    last: now,
+                });
                 1
             }
         };
@@ -112,14 +126,22 @@ mod tests {
         assert_eq!(waits, [100, 200, 400, 800, 1000, 1000]);
         let other = "192.0.2.2".parse().expect("an address");
         assert_eq!(strangers.delay(Time(9), other).as_millis(), 100);
-        assert_eq!(strangers.delay(Time(9 + seconds(STRANGER_FORGET)), one).as_millis(), 100);
+        assert_eq!(
+            strangers.delay(Time(9 + seconds(STRANGER_FORGET)), one).as_millis(),
+            100
+        );
     }
 
     #[test]
     fn an_ipv6_source_is_its_network_and_the_table_is_bounded() {
         let mut strangers = Strangers::default();
         strangers.delay(Time(0), "2001:db8::1".parse().expect("an address"));
-        assert_eq!(strangers.delay(Time(0), "2001:db8::2".parse().expect("an address")).as_millis(), 200);
+        assert_eq!(
+            strangers
+                .delay(Time(0), "2001:db8::2".parse().expect("an address"))
+                .as_millis(),
+            200
+        );
         for n in 0..5000_u32 {
             strangers.delay(Time(n.into()), IpAddr::V4((n << 3).into()));
         }

@@ -150,6 +150,7 @@ impl Node {
                 // The other user may reset what this one has finished.
                 None => assert!(self.done.contains(&id.to_wire())),
             },
+            Event::Datagram(id, _) => panic!("a datagram for {id:?}, which is no flow"),
             Event::Goodbye(farewell) => self.farewell = Some(farewell),
         }
     }
@@ -251,7 +252,10 @@ impl Node {
             self.out.clear();
             self.gone = 0;
             self.session.poll_transmit(stage.now, &mut self.out);
-            while let Some(turn) = self.session.poll_turn(self.out.room(), stage.plan.quantum) {
+            while let Some(turn) = self
+                .session
+                .poll_turn(stage.now, &mut self.out, usize::MAX, stage.plan.quantum)
+            {
                 self.take_turn(stage, turn);
             }
             if self.out.is_empty() {

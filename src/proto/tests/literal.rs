@@ -175,6 +175,14 @@ fn data_with_and_without_an_end() {
 }
 
 #[test]
+fn a_datagram() {
+    let mut out = Transmit::new(64);
+    out.datagram(ID, b"abc");
+    out.datagram(ID, b"");
+    assert_eq!(out.as_bytes(), hex("0003 14 00 00020003 616263 0000 14 00 00020003"));
+}
+
+#[test]
 fn a_credit() {
     let bytes = hex("0008 15 00 00020003 0000000000012000");
     assert_eq!(written(|out| messages::put_credit(out, ID, 0x12000)), bytes);

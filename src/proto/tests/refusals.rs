@@ -10,7 +10,7 @@ fn parse(length: u16, kind: u8, flags: u8) -> Result<Header, Fault> {
 }
 
 /// Kind, least and largest payload: the table of the documentation once more, by hand.
-const LENGTHS: [(u8, u16, u16); 14] = [
+const LENGTHS: [(u8, u16, u16); 15] = [
     (0x01, 80, 1024),
     (0x02, 35, 1024),
     (0x03, 32, 1024),
@@ -19,6 +19,7 @@ const LENGTHS: [(u8, u16, u16); 14] = [
     (0x11, 0, 0),
     (0x12, 2, 1024),
     (0x13, 0, 65535),
+    (0x14, 0, 65507),
     (0x15, 8, 8),
     (0x16, 2, 2),
     (0x17, 0, 0),

@@ -1,0 +1,57 @@
+//! Flows at the client: a socket of its own for each visitor, towards the local service.
+
+use std::io;
+use std::rc::Rc;
+
+use crate::net::link::Link;
+use crate::net::udp::{Flow, UdpSocket, Way};
+use crate::proto::{Cause, StreamId};
+
+use super::Client;
+use super::services::Service;
+
+/// Joins a visitor's flow to the local service.
+pub fn join(client: &Rc<Client>, link: &Rc<Link>, stream: StreamId, number: usize) {
+    let Some(service) = client.services.get(number) else {
+        return;
+    };
+    let flow = Flow::new(link, stream, &service.counters);
+    link.join_flow(&flow);
+    tokio::task::spawn_local(attend(client.clone(), flow, number));
+}
+
+async fn attend(client: Rc<Client>, flow: Rc<Flow>, number: usize) {
+    let Some(service) = client.services.get(number) else {
+        return;
+    };
+    // Boxed: what a name look-up needs is not to be kept as long as the flow lives.
+    match Box::pin(connect(&client, service)).await {
+        Ok(socket) => {
+            drop(client);
+            flow.set_way(Way::Service(socket));
+            flow.serve().await;
+        }
+        Err(error) => {
+            service.on_local_failure(&error);
+            flow.end(Cause::Unreachable);
+        }
+    }
+}
+
+async fn connect(client: &Client, service: &Service) -> io::Result<UdpSocket> {
+    let config = &service.config;
+    let at = &config.local_addr;
+    let addresses = client
+        .process
+        .names
+        .recall(&at.host, at.port, config.prefer_ipv6)
+        .await?;
+    let mut failed = io::ErrorKind::AddrNotAvailable.into();
+    for address in addresses {
+        match UdpSocket::connect(address) {
+            Ok(socket) => return Ok(socket),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
+}

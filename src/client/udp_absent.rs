@@ -1,0 +1,13 @@
+//! A build without UDP has no UDP service: its configuration is refused before.
+
+use std::rc::Rc;
+
+use crate::net::link::Link;
+use crate::proto::{Cause, StreamId};
+
+use super::Client;
+
+/// Refuses the visitor.
+pub fn join(_: &Rc<Client>, link: &Rc<Link>, stream: StreamId, _: usize) {
+    link.refuse(stream, Cause::Unreachable);
+}

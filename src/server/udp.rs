@@ -1,0 +1,164 @@
+//! A UDP service's public address: one socket for all visitors, one flow for each source address and port.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use log::debug;
+
+use crate::limits;
+use crate::net::task::Owned;
+use crate::net::udp::{Flow, Received, UdpSocket, Way};
+use crate::net::visitor::add;
+use crate::proto::{Cause, Time};
+
+use super::public::Public;
+use super::{Server, first_of};
+
+/// Takes datagrams for `service` at the first of `addresses` that can be bound.
+pub fn open(server: &Rc<Server>, service: usize, addresses: &[SocketAddr]) -> io::Result<Public> {
+    let socket = Rc::new(first_of(addresses, UdpSocket::bind)?);
+    let address = socket.address()?;
+    let door = Door {
+        server: server.clone(),
+        service,
+        socket,
+        flows: RefCell::default(),
+    };
+    Ok(Public::new(address, Owned::spawn(door.serve())))
+}
+
+struct Door {
+    server: Rc<Server>,
+    service: usize,
+    socket: Rc<UdpSocket>,
+    flows: RefCell<BTreeMap<SocketAddr, Rc<Flow>>>,
+}
+
+impl Door {
+    async fn serve(self) {
+        loop {
+            let rest = tokio::time::sleep(self.rest());
+            let mut rest = std::pin::pin!(rest);
+            std::future::poll_fn(|cx| match self.poll(cx) {
+                Poll::Ready(()) => Poll::Ready(()),
+                Poll::Pending => rest.as_mut().poll(cx),
+            })
+            .await;
+            self.expire();
+        }
+    }
+
+    /// Ready when there is a first flow, whose end is then to be waited for.
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let process = &self.server.process;
+        let had_none = self.flows.borrow().is_empty();
+        for _ in 0..limits::BUSY_ROUNDS {
+            let now = process.now();
+            let received = process.with_place(|place| {
+                self.socket
+                    .poll_recv(cx, place, &mut |datagram| self.take(now, &datagram))
+            });
+            if received.is_pending() {
+                let first = had_none && !self.flows.borrow().is_empty();
+                return if first { Poll::Ready(()) } else { Poll::Pending };
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn take(&self, now: Time, datagram: &Received<'_>) {
+        let known = self
+            .flows
+            .borrow()
+            .get(&datagram.from)
+            .filter(|flow| !flow.is_gone())
+            .cloned();
+        match known.or_else(|| self.admit(datagram)) {
+            Some(flow) => flow.take(now, datagram.bytes),
+            None => self.count_refused(datagram.from),
+        }
+    }
+
+    /// A flow for a new source. When there are too many, the least recently used gives way.
+    fn admit(&self, datagram: &Received<'_>) -> Option<Rc<Flow>> {
+        let service = self.server.services.get(self.service)?;
+        let member = self.server.registry.borrow().pick(self.service)?;
+        let link = self.server.link(member.link)?;
+        if self.flows.borrow().len() >= limits::MAX_FLOWS {
+            self.give_way();
+        }
+        let opened = link.open(member.id, datagram.from).or_else(|| {
+            self.give_way();
+            link.open(member.id, datagram.from)
+        });
+        let flow = Flow::new(&link, opened?, &service.counters);
+        flow.set_way(Way::Visitor(self.socket.clone(), datagram.from, datagram.to));
+        link.join_flow(&flow);
+        self.flows.borrow_mut().insert(datagram.from, flow.clone());
+        debug!("visitor service={} peer={}", service.config.name, datagram.from);
+        Some(flow)
+    }
+
+    fn give_way(&self) {
+        let mut flows = self.flows.borrow_mut();
+        let oldest = flows.iter().min_by_key(|(_, flow)| flow.last()).map(|(from, _)| *from);
+        if let Some(flow) = oldest.and_then(|from| flows.remove(&from)) {
+            flow.end(Cause::Idle);
+        }
+    }
+
+    fn count_refused(&self, from: SocketAddr) {
+        if let Some(service) = self.server.services.get(self.service) {
+            add(&service.counters.refused, 1);
+            debug!(
+                "visitor is refused service={} peer={from}: no room",
+                service.config.name
+            );
+        }
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        self.server.services.get(self.service)?.config.udp_timeout
+    }
+
+    /// How long no flow can come to its end.
+    fn rest(&self) -> Duration {
+        let oldest = self.flows.borrow().values().map(|flow| flow.last()).min();
+        match (oldest, self.timeout()) {
+            (Some(oldest), Some(timeout)) => {
+                let passed = self.server.process.now().since(oldest);
+                timeout.saturating_sub(Duration::from_micros(passed))
+            }
+            _ => Duration::from_secs(limits::MAX_HEARTBEAT),
+        }
+    }
+
+    fn expire(&self) {
+        let Some(timeout) = self.timeout() else { return };
+        let now = self.server.process.now();
+        let over = |flow: &Flow| Duration::from_micros(now.since(flow.last())) >= timeout;
+        self.flows.borrow_mut().retain(|_, flow| {
+            let stays = !flow.is_gone() && !over(flow);
+            if !stays && !flow.is_gone() {
+                flow.end(Cause::Idle);
+            }
+            stays
+        });
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        let flows = core::mem::take(&mut *self.flows.borrow_mut());
+        flows
+            .values()
+            .filter(|flow| !flow.is_gone())
+            .for_each(|flow| flow.end(Cause::Leaving));
+    }
+}
