@@ -94,6 +94,7 @@ pub fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), Sta
 }
 
 async fn serve(config: Config, mut stop: Stop<'_>) -> Result<(), StartError> {
+    warn_of_exposed(&config);
     let process = Process::new().map_err(|error| StartError(format!("no random numbers: {error}")))?;
     match config {
         #[cfg(any(feature = "server", not(feature = "client")))]
@@ -121,6 +122,13 @@ async fn serve(config: Config, mut stop: Stop<'_>) -> Result<(), StartError> {
         }
         #[allow(unreachable_patterns, reason = "a build of both roles has both")]
         other => Err(StartError(format!("this build has no {}", other.role().name()))),
+    }
+}
+
+/// Secrets that everyone on this machine can read are used all the same.
+fn warn_of_exposed(config: &Config) {
+    for input in config.inputs().iter().filter(|input| input.is_exposed()) {
+        ::log::warn!("everyone can read {}, and a secret is in it: chmod 600 it", input.path.display());
     }
 }
 

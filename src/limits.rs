@@ -215,6 +215,9 @@ pub const MAX_STATUS: usize = 8;
 /// See [`MAX_STATUS`].
 pub const STATUS_TIME: u64 = 5;
 
+/// Bytes of a file with a secret in it at most.
+pub const MAX_SECRET: usize = 8 * 1024;
+
 /// The worst case of what peers and visitors can make a server hold, in bytes, beside a fixed part: all streams stuck
 /// and full, all links half way through a write.
 pub const MEMORY_CEILING: u64 = MAX_BUDGET + MAX_LINKS as u64 * (LINK_RESERVE + LINK_DATAGRAMS) as u64;

@@ -420,6 +420,40 @@ mod both_roles {
     }
 
     #[test]
+    fn a_secret_is_in_a_file_or_in_the_environment() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/configs/good-secrets.toml");
+        let Ok(Config::Server(server)) = config::load(&path, Some(Role::Server)) else {
+            panic!()
+        };
+        let tokens: Vec<_> = server.services.iter().map(|service| service.token.as_bytes()).collect();
+        assert_eq!(tokens, [&b"hunter2-in-a-file"[..], b"${NAME} pa$$word pinhole"]);
+        assert_eq!(server.services[1].name, "$${NAME}", "a name is no value");
+        let inputs: Vec<_> = server
+            .inputs
+            .iter()
+            .map(|input| (&input.path, input.is_secret))
+            .collect();
+        assert_eq!(inputs, [(&path, false), (&path.with_file_name("token.txt"), true)]);
+
+        let Ok(Config::Client(client)) = config::load(&path, Some(Role::Client)) else {
+            panic!()
+        };
+        assert_eq!(client.services[0].token.as_bytes(), b"hunter2-in-a-file");
+    }
+
+    #[test]
+    fn a_file_with_a_secret_in_it_is_secret() {
+        let is_secret = |token: &str| {
+            server(&format!(
+                "[server]\nbind_addr = 'x:1'\nservices = {{}}\ndefault_token = '{token}'"
+            ))
+            .inputs[0]
+                .is_secret
+        };
+        assert!(is_secret("hunter2") && !is_secret("${CARGO_PKG_NAME}"));
+    }
+
+    #[test]
     fn what_the_build_lacks_is_refused_where_it_is_used() {
         let text = "[server]\nbind_addr = 'x:1'\nservices = {}\ncontrol_socket = '/run/pinhole.sock'\n";
         match config::available(config::Group::Feature).contains(&"status") {

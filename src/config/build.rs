@@ -10,9 +10,10 @@ use toml::de::{DeString, DeTable, DeValue};
 use super::check::seconds;
 use super::errors::Faults;
 use super::keys::{self, Absent, Form, Row};
-use super::source::order;
+use super::source::{order, shown};
 use super::{
-    Client, ClientService, Config, HostPort, Kind, Role, Secret, Server, ServerService, Tcp, Transport, TransportKind,
+    Client, ClientService, Config, HostPort, Input, Kind, Role, Secret, Server, ServerService, Tcp, Transport,
+    TransportKind, secret,
 };
 
 /// The configuration of one role; `None` only if something is wrong, all of which is then in `faults`.
@@ -31,8 +32,9 @@ pub(super) fn build(document: &DeTable<'_>, role: Role, faults: &mut Faults<'_>)
 
 fn server(block: &Section<'_>, faults: &mut Faults<'_>) -> Option<Server> {
     let mut services = Vec::new();
+    let default_token = block.secret("default_token", faults);
     for section in block.section("services").sections() {
-        if let Some(service) = server_service(&section, block, faults) {
+        if let Some(service) = server_service(&section, block, &default_token, faults) {
             refuse_taken_address(&service, &services, &section, block, faults);
             services.push(service);
         }
@@ -49,12 +51,18 @@ fn server(block: &Section<'_>, faults: &mut Faults<'_>) -> Option<Server> {
         },
         transport: transport(&block.section("transport"))?,
         services,
+        inputs: std::mem::take(&mut faults.inputs),
         control_socket: block.file("control_socket"),
     })
 }
 
-fn server_service(section: &Section<'_>, block: &Section<'_>, faults: &mut Faults<'_>) -> Option<ServerService> {
-    let token = token(section, block, faults);
+fn server_service(
+    section: &Section<'_>,
+    block: &Section<'_>,
+    default_token: &Option<Secret>,
+    faults: &mut Faults<'_>,
+) -> Option<ServerService> {
+    let token = token(section, block, default_token, faults);
     Some(ServerService {
         name: section.name(),
         kind: section.kind()?,
@@ -90,8 +98,9 @@ fn refuse_taken_address(
 
 fn client(block: &Section<'_>, faults: &mut Faults<'_>) -> Option<Client> {
     let mut services = Vec::new();
+    let default_token = block.secret("default_token", faults);
     for section in block.section("services").sections() {
-        services.extend(client_service(&section, block, faults));
+        services.extend(client_service(&section, block, &default_token, faults));
     }
     Some(Client {
         remote_addr: block.address("remote_addr")?,
@@ -100,12 +109,18 @@ fn client(block: &Section<'_>, faults: &mut Faults<'_>) -> Option<Client> {
         prefer_ipv6: block.flag("prefer_ipv6")?,
         transport: transport(&block.section("transport"))?,
         services,
+        inputs: std::mem::take(&mut faults.inputs),
         control_socket: block.file("control_socket"),
     })
 }
 
-fn client_service(section: &Section<'_>, block: &Section<'_>, faults: &mut Faults<'_>) -> Option<ClientService> {
-    let token = token(section, block, faults);
+fn client_service(
+    section: &Section<'_>,
+    block: &Section<'_>,
+    default_token: &Option<Secret>,
+    faults: &mut Faults<'_>,
+) -> Option<ClientService> {
+    let token = token(section, block, default_token, faults);
     Some(ClientService {
         name: section.name(),
         kind: section.kind()?,
@@ -119,16 +134,23 @@ fn client_service(section: &Section<'_>, block: &Section<'_>, faults: &mut Fault
     })
 }
 
-fn token(section: &Section<'_>, block: &Section<'_>, faults: &mut Faults<'_>) -> Option<Secret> {
-    if !section.has("token") && !block.has("default_token") {
+fn token(
+    section: &Section<'_>,
+    block: &Section<'_>,
+    default: &Option<Secret>,
+    faults: &mut Faults<'_>,
+) -> Option<Secret> {
+    if section.has_secret("token") {
+        return section.secret("token", faults);
+    }
+    if !block.has_secret("default_token") {
         let text = format!(
             "has no token; set `token` here or `{}` for all",
             block.key("default_token")
         );
         faults.missing(section.at, &keys::display(&section.path), &text);
     }
-    let text = section.text("token").or_else(|| block.text("default_token"));
-    text.map(Secret::from)
+    default.clone()
 }
 
 fn transport(section: &Section<'_>) -> Option<Transport> {
@@ -146,6 +168,10 @@ fn transport(section: &Section<'_>) -> Option<Transport> {
 
 fn link_nodelay(block: &Section<'_>) -> Option<bool> {
     block.section("transport").section("tcp").flag("nodelay")
+}
+
+fn file_key(key: &str) -> String {
+    format!("{key}_file")
 }
 
 /// A table of the file, or one that is absent and has its defaults.
@@ -257,6 +283,36 @@ impl<'a> Section<'a> {
 
     fn address(&self, key: &str) -> Option<HostPort> {
         HostPort::parse(self.text(key)?).ok()
+    }
+
+    /// Whether the secret `key` is there, in the text or in a file of its own.
+    fn has_secret(&self, key: &str) -> bool {
+        self.has(key) || self.has(&file_key(key))
+    }
+
+    /// The secret `key`, or the one in the file that `key` with `_file` names. `None` when neither is there, or when
+    /// something is wrong, which is then in `faults`.
+    fn secret(&self, key: &str, faults: &mut Faults<'_>) -> Option<Secret> {
+        let file_key = file_key(key);
+        let Some(name) = self.text(&file_key) else {
+            return self.text(key).map(Secret::from);
+        };
+        if self.has(key) {
+            let text = format!("is beside `{key}`; only one of them can count");
+            faults.wrong(self.at_value(&file_key), &self.key(&file_key), &text);
+            return None;
+        }
+        let path = faults.source.beside(name);
+        let read = secret::read(&path);
+        faults.inputs.push(Input { path, is_secret: true });
+        let wrong = |text: String| {
+            faults.wrong(
+                self.at_value(&file_key),
+                &self.key(&file_key),
+                &format!("\"{}\" {text}", shown(name)),
+            )
+        };
+        read.map_err(wrong).ok()
     }
 
     fn file(&self, key: &str) -> Option<PathBuf> {

@@ -34,6 +34,17 @@ pub(super) fn seconds(value: &DeValue<'_>, max: u64) -> Option<u64> {
         .filter(|seconds| *seconds <= max)
 }
 
+/// Whether `key` of the table at `path` counts: one file may carry both roles and all transports.
+pub(super) fn is_used(path: &[&str], table: &DeTable<'_>, key: &str, roles: &[Role]) -> bool {
+    match path {
+        [] => roles.iter().any(|role| role.name() == key),
+        [_, "transport"] if table.get(key).is_some_and(|value| value.get_ref().is_table()) => {
+            key == "tcp" || table.get("type").and_then(|word| word.get_ref().as_str()) == Some(key)
+        }
+        _ => true,
+    }
+}
+
 struct Checker<'a, 'f, 's> {
     roles: &'f [Role],
     faults: &'f mut Faults<'s>,
@@ -45,7 +56,7 @@ impl<'a> Checker<'a, '_, '_> {
     fn table(&mut self, table: &'a DeTable<'a>, at: usize, is_used: bool) {
         let mut misspelt = Vec::new();
         for (key, value) in table {
-            let is_used = is_used && self.is_used(table, key.get_ref());
+            let is_used = is_used && self::is_used(&self.path, table, key.get_ref(), self.roles);
             self.path.push(key.get_ref());
             match keys::find(&self.path) {
                 Some(row) => self.entry(row, key.span().start, value, is_used),
@@ -55,17 +66,6 @@ impl<'a> Checker<'a, '_, '_> {
         }
         if is_used {
             self.missing(table, at, &misspelt);
-        }
-    }
-
-    /// One file may carry both roles and all transports.
-    fn is_used(&self, table: &DeTable<'_>, key: &str) -> bool {
-        match self.path[..] {
-            [] => self.roles.iter().any(|role| role.name() == key),
-            [_, "transport"] if table.get(key).is_some_and(|value| value.get_ref().is_table()) => {
-                key == "tcp" || table.get("type").and_then(|word| word.get_ref().as_str()) == Some(key)
-            }
-            _ => true,
         }
     }
 
@@ -199,7 +199,7 @@ impl Form {
             Form::Services => "a table of services, which may be empty".to_owned(),
             Form::Listen => "a string like \"0.0.0.0:2333\"".to_owned(),
             Form::Dial => "a string like \"example.com:2333\"".to_owned(),
-            Form::Path => "a string like \"/etc/pinhole/file\"".to_owned(),
+            Form::Path | Form::SecretFile => "a string like \"/etc/pinhole/file\"".to_owned(),
             Form::Token | Form::Secret | Form::Text => "a string in quotes".to_owned(),
             Form::Flag => "true or false".to_owned(),
             Form::Seconds(max) => format!("a whole number of seconds, 0 to {max}"),
@@ -225,7 +225,7 @@ impl Form {
             Form::Token if text.is_empty() => {
                 Err("is empty: anyone could prove to know it; choose a long random one".to_owned())
             }
-            Form::Path if text.is_empty() => Err("is empty; leave the key out instead".to_owned()),
+            Form::Path | Form::SecretFile if text.is_empty() => Err("is empty; leave the key out instead".to_owned()),
             Form::Seconds(max) if seconds(value, *max).is_none() => {
                 Err(format!("is out of range; expected {}", self.expected()))
             }

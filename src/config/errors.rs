@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
+use super::Input;
 use super::source::{Source, order};
 
 /// Lines shown at most; who has more has the wrong file.
@@ -36,9 +37,18 @@ struct Fault {
     is_absence: bool,
 }
 
+impl Fault {
+    /// Of one value the first thing that is wrong says enough.
+    fn is_consequence(&self, earlier: &Fault) -> bool {
+        self.at.is_some() && self.at == earlier.at && !self.is_absence && !earlier.is_absence
+    }
+}
+
 /// The faults found so far.
 pub(super) struct Faults<'a> {
     pub(super) source: Source<'a>,
+    /// The files that were read on the way.
+    pub(super) inputs: Vec<Input>,
     list: Vec<Fault>,
     /// Those that the parser found; no consequences of each other.
     syntax: Vec<Fault>,
@@ -48,6 +58,7 @@ impl<'a> Faults<'a> {
     pub(super) fn new(source: Source<'a>) -> Self {
         Faults {
             source,
+            inputs: Vec::new(),
             list: Vec::new(),
             syntax: Vec::new(),
         }
@@ -112,16 +123,14 @@ impl<'a> Faults<'a> {
             return Ok(());
         }
         let order = order(self.list.iter().map(|fault| fault.at.map_or(0, |at| at + 1)).collect());
+        let mut faults: Vec<&Fault> = order.into_iter().filter_map(|index| self.list.get(index)).collect();
+        faults.dedup_by(|later, earlier| later.is_consequence(earlier));
         let mut lines = Vec::new();
-        for fault in order
-            .into_iter()
-            .filter_map(|index| self.list.get(index))
-            .take(MAX_SHOWN)
-        {
+        for fault in faults.iter().take(MAX_SHOWN) {
             lines.push(format!("{}: {}", self.source.place(fault.at), fault.text));
         }
-        if self.list.len() > MAX_SHOWN {
-            lines.push(format!("… and {} more", self.list.len() - MAX_SHOWN));
+        if faults.len() > MAX_SHOWN {
+            lines.push(format!("… and {} more", faults.len() - MAX_SHOWN));
         }
         Err(Errors(lines))
     }

@@ -91,7 +91,7 @@ impl Display for Form {
             Form::Listen | Form::Dial => f.write_str("host:port"),
             Form::Token | Form::Secret => f.write_str("string, never shown"),
             Form::Text => f.write_str("string"),
-            Form::Path => f.write_str("path"),
+            Form::Path | Form::SecretFile => f.write_str("path"),
             Form::Flag => f.write_str("true or false"),
             Form::Seconds(max) => write!(f, "seconds, 0 to {max}"),
             Form::Choice(_, words) => write!(f, "\"{}\"", words.join("\" or \"")),

@@ -35,6 +35,8 @@ pub(super) enum Form {
     Text,
     /// The name of a file.
     Path,
+    /// The name of a file with a secret in it.
+    SecretFile,
     /// `true` or `false`.
     Flag,
     /// 0 up to this many seconds.
@@ -58,7 +60,7 @@ pub(super) enum Absent {
 }
 
 use Absent::{Means, Required, Word};
-use Form::{Choice, Dial, Listen, Path, Secret, Services, Table, Text, Token};
+use Form::{Choice, Dial, Listen, Path, Secret, SecretFile, Services, Table, Text, Token};
 
 /// A year: more is a slip, and no sum with a clock overflows.
 const LONG: u64 = 365 * 86_400;
@@ -90,6 +92,8 @@ rows! {
         "Where clients connect."
     "server.default_token": Token, Means("none");
         "The token of every service that has none of its own."
+    "server.default_token_file": SecretFile, Means("none");
+        "A file whose one line is that token. Relative to this file's folder; watched."
     "server.heartbeat_interval": Form::Seconds(LONG), Absent::Seconds(30);
         "How often a client hears from the server. 0: never."
     "server.heartbeat_timeout": Form::Seconds(LONG), Means("4/3 of `heartbeat_interval`");
@@ -106,6 +110,8 @@ rows! {
         "Where visitors connect; bound while a client offers the service."
     "server.services.*.token": Token, Means("`server.default_token`");
         "The secret that a client must know to offer this service. It needs one here or there."
+    "server.services.*.token_file": SecretFile, Means("none");
+        "A file whose one line is the token."
     "server.services.*.nodelay": Form::Flag, Means("`server.transport.tcp.nodelay`");
         "TCP_NODELAY on the visitors' connections."
     "server.services.*.udp_timeout": Form::Seconds(LONG), Absent::Seconds(60), needs Feature "udp";
@@ -117,6 +123,8 @@ rows! {
         "The server: its `bind_addr` as seen from here. A name is looked up again at every attempt."
     "client.default_token": Token, Means("none");
         "The token of every service that has none of its own."
+    "client.default_token_file": SecretFile, Means("none");
+        "A file whose one line is that token. Relative to this file's folder; watched."
     "client.heartbeat_timeout": Form::Seconds(LONG), Absent::Seconds(40);
         "A server that is silent for so long is gone. Longer than its `heartbeat_interval`. 0: TCP alone decides."
     "client.retry_interval": Form::Seconds(LONG), Absent::Seconds(1);
@@ -135,6 +143,8 @@ rows! {
         "The local service."
     "client.services.*.token": Token, Means("`client.default_token`");
         "The secret that the server has for this service. It needs one here or there."
+    "client.services.*.token_file": SecretFile, Means("none");
+        "A file whose one line is the token."
     "client.services.*.nodelay": Form::Flag, Means("`client.transport.tcp.nodelay`");
         "TCP_NODELAY on the connections to the local service."
     "client.services.*.retry_interval": Form::Seconds(LONG), Means("`client.retry_interval`");

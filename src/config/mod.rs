@@ -6,6 +6,8 @@
 //! check    walks the file beside the rows: spelling, types, values, what is missing   (suggest: "did you mean …?")
 //! build    a checked table becomes the types; rules that concern several keys
 //! errors   what was wrong, in the file's order
+//! expand   `${NAME}`: the environment's variables in strings
+//! secret   what is never printed, and the files with one
 //! types    what the rest of the program reads                                         (addr: host:port)
 //! help     the rows, for a terminal and for the README
 //! ```
@@ -30,8 +32,10 @@ mod addr;
 mod build;
 mod check;
 mod errors;
+mod expand;
 mod help;
 mod keys;
+mod secret;
 mod source;
 mod suggest;
 mod types;
@@ -43,9 +47,8 @@ use toml::de::DeTable;
 pub use addr::HostPort;
 pub use errors::Errors;
 pub use help::{help, readme_reference};
-pub use types::{
-    Client, ClientService, Config, Kind, Role, Secret, Server, ServerService, Tcp, Transport, TransportKind,
-};
+pub use secret::{Input, Secret};
+pub use types::{Client, ClientService, Config, Kind, Role, Server, ServerService, Tcp, Transport, TransportKind};
 
 pub(crate) use suggest::distance;
 
@@ -106,23 +109,43 @@ pub fn available(group: Group) -> Vec<&'static str> {
 
 /// Reads and checks the file at `path` for one role; `None` means the only one it has a block for.
 pub fn load(path: &Path, role: Option<Role>) -> Result<Config, Errors> {
-    parse(&source::read(path)?, &path.to_string_lossy(), role)
+    let text = source::read(path)?;
+    one(
+        Source {
+            file: &path.to_string_lossy(),
+            text: &text,
+            path,
+        },
+        role,
+    )
 }
 
 /// Checks `text` for one role, as [`load`] does; `file_name` is what errors call it.
 pub fn parse(text: &str, file_name: &str, role: Option<Role>) -> Result<Config, Errors> {
-    let mut configs = evaluate(Source { file: file_name, text }, role, false)?;
-    configs.pop().ok_or_else(|| Errors::one(file_name, NO_BLOCK))
+    one(
+        Source {
+            file: file_name,
+            text,
+            path: Path::new(file_name),
+        },
+        role,
+    )
+}
+
+fn one(source: Source<'_>, role: Option<Role>) -> Result<Config, Errors> {
+    let mut configs = evaluate(source, role, false)?;
+    configs.pop().ok_or_else(|| Errors::one(source.file, NO_BLOCK))
 }
 
 /// Reads and checks the file at `path` for `role`; `None` means every role that it has a block for and that is in this
 /// build.
 pub fn check(path: &Path, role: Option<Role>) -> Result<Vec<Config>, Errors> {
-    let (text, file) = (source::read(path)?, path.to_string_lossy());
+    let text = source::read(path)?;
     evaluate(
         Source {
-            file: &file,
+            file: &path.to_string_lossy(),
             text: &text,
+            path,
         },
         role,
         true,
@@ -130,18 +153,24 @@ pub fn check(path: &Path, role: Option<Role>) -> Result<Vec<Config>, Errors> {
 }
 
 fn evaluate(source: Source<'_>, role: Option<Role>, may_be_both: bool) -> Result<Vec<Config>, Errors> {
-    let (document, syntax) = DeTable::parse_recoverable(source.text);
-    let document = document.get_ref();
+    let (mut document, syntax) = DeTable::parse_recoverable(source.text);
+    let document = document.get_mut();
     let mut faults = Faults::new(source);
     let roles = choose(document, role, may_be_both).unwrap_or_else(|text| {
         faults.unfit(text);
         Vec::new()
+    });
+    let is_secret = expand::expand(document, &roles, &mut faults);
+    faults.inputs.push(Input {
+        path: source.path.to_owned(),
+        is_secret,
     });
     check::check(document, &roles, &mut faults);
     let configs = roles
         .iter()
         .filter_map(|role| build::build(document, *role, &mut faults))
         .collect();
+    expand::wipe(document);
     faults.syntax(&syntax);
     faults.into_result().map(|()| configs)
 }

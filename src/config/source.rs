@@ -3,7 +3,9 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
 
 use super::{Errors, keys};
 
@@ -17,6 +19,7 @@ pub(super) const MAX_SHOWN: usize = 60;
 pub(super) struct Source<'a> {
     pub(super) file: &'a str,
     pub(super) text: &'a str,
+    pub(super) path: &'a Path,
 }
 
 /// A text of the user's, short and on one line.
@@ -35,13 +38,15 @@ pub(super) fn shown(text: &str) -> String {
 }
 
 /// Reads the whole file, or says in a sentence why not.
-pub(super) fn read(path: &Path) -> Result<String, Errors> {
+pub(super) fn read(path: &Path) -> Result<Zeroizing<String>, Errors> {
     let file = path.to_string_lossy();
     let bytes = read_bytes(path).map_err(|error| Errors::one(&file, &reason(&error)))?;
     if bytes.len() as u64 > MAX_FILE {
         return Err(Errors::one(&file, "is larger than 1 MiB, which no configuration is"));
     }
-    String::from_utf8(bytes).map_err(|error| not_utf8(&file, error.as_bytes(), error.utf8_error().valid_up_to()))
+    let text =
+        String::from_utf8(bytes).map_err(|error| not_utf8(&file, error.as_bytes(), error.utf8_error().valid_up_to()));
+    text.map(Zeroizing::new)
 }
 
 fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
@@ -66,6 +71,11 @@ fn not_utf8(file: &str, bytes: &[u8], offset: usize) -> Errors {
 }
 
 impl<'a> Source<'a> {
+    /// The path of `file`, which stands in it as seen from it.
+    pub(super) fn beside(&self, file: &str) -> PathBuf {
+        self.path.parent().unwrap_or(Path::new("")).join(file)
+    }
+
     /// `file:line:column`, or the file alone when there is no offset.
     pub(super) fn place(&self, offset: Option<usize>) -> String {
         let Some(offset) = offset else {
@@ -174,6 +184,7 @@ mod tests {
         Source {
             file: "x.toml",
             text: TEXT,
+            path: Path::new("x.toml"),
         }
     }
 

@@ -3,11 +3,10 @@
 //! Every default is filled in, every inherited value resolved and every address parsed, so that nothing above this module
 //! looks at TOML or asks "and if it is absent?". All of it compares and clones, which is what a reload diff needs.
 
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::HostPort;
+use super::{HostPort, Input, Secret};
 
 /// Which end of the tunnel this process is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +56,14 @@ impl Config {
         }
     }
 
+    /// The files that were read for it: the one it stands in, if any, and those that it names.
+    pub fn inputs(&self) -> &[Input] {
+        match self {
+            Config::Server(server) => &server.inputs,
+            Config::Client(client) => &client.inputs,
+        }
+    }
+
     /// How many services it names.
     pub fn service_count(&self) -> usize {
         match self {
@@ -79,6 +86,8 @@ pub struct Server {
     pub transport: Transport,
     /// In the order of the file.
     pub services: Vec<ServerService>,
+    /// The files that were read.
+    pub inputs: Vec<Input>,
     /// Path of the status socket; `None` = off.
     pub control_socket: Option<PathBuf>,
 }
@@ -115,6 +124,8 @@ pub struct Client {
     pub transport: Transport,
     /// In the order of the file.
     pub services: Vec<ClientService>,
+    /// The files that were read.
+    pub inputs: Vec<Input>,
     /// Path of the status socket; `None` = off.
     pub control_socket: Option<PathBuf>,
 }
@@ -196,34 +207,5 @@ impl Kind {
             Kind::Tcp => "tcp",
             Kind::Udp => "udp",
         }
-    }
-}
-
-/// Bytes that are never printed: a token, a password, a private key.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Vec<u8>);
-
-impl Secret {
-    /// The bytes themselves, for the one place that uses them.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl From<&str> for Secret {
-    fn from(text: &str) -> Self {
-        Secret(text.as_bytes().to_vec())
-    }
-}
-
-impl fmt::Display for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("MASKED")
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
     }
 }

@@ -1,0 +1,183 @@
+//! `"${NAME}"` in a string value is the environment's variable of that name; `$${NAME}` is `${NAME}` itself.
+//!
+//! Anything else with a dollar stands for itself, so that a token of rathole's time needs no change. Only what is used
+//! is looked at: the tables of the other role may name variables that are not there. Values are never shown.
+
+use std::borrow::Cow;
+
+use toml::de::{DeTable, DeValue};
+use zeroize::Zeroize;
+
+use super::Role;
+use super::check::is_used;
+use super::errors::Faults;
+use super::keys;
+
+/// Puts the values of variables in their places. True: a secret stands in the text itself.
+pub(super) fn expand(document: &mut DeTable<'_>, roles: &[Role], faults: &mut Faults<'_>) -> bool {
+    let mut walk = Walk {
+        roles,
+        faults,
+        has_secret: false,
+    };
+    walk.table(document, &mut Vec::new());
+    walk.has_secret
+}
+
+/// Overwrites what the parser or [`expand`] has copied out of the text.
+pub(super) fn wipe(table: &mut DeTable<'_>) {
+    for (_, value) in table.iter_mut() {
+        wipe_value(value.get_mut());
+    }
+}
+
+fn wipe_value(value: &mut DeValue<'_>) {
+    match value {
+        DeValue::String(Cow::Owned(text)) => text.zeroize(),
+        DeValue::Table(table) => wipe(table),
+        DeValue::Array(array) => array.iter_mut().for_each(|value| wipe_value(value.get_mut())),
+        _ => {}
+    }
+}
+
+struct Walk<'f, 's> {
+    roles: &'f [Role],
+    faults: &'f mut Faults<'s>,
+    has_secret: bool,
+}
+
+impl Walk<'_, '_> {
+    /// Strings first: which tables are used hangs on `type`, which may be a variable too.
+    fn table(&mut self, table: &mut DeTable<'_>, path: &mut Vec<String>) {
+        for is_second in [false, true] {
+            let used = self.used(table, path);
+            let mut is_used = used.iter();
+            for (key, value) in table.iter_mut() {
+                if is_used.next() == Some(&true) && value.get_ref().is_table() == is_second {
+                    path.push(key.get_ref().to_string());
+                    self.value(value.span().start, value.get_mut(), path);
+                    path.pop();
+                }
+            }
+        }
+    }
+
+    fn used(&self, table: &DeTable<'_>, path: &[String]) -> Vec<bool> {
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        table
+            .keys()
+            .map(|key| is_used(&path, table, key.get_ref(), self.roles))
+            .collect()
+    }
+
+    fn value(&mut self, at: usize, value: &mut DeValue<'_>, path: &mut Vec<String>) {
+        match value {
+            DeValue::Table(table) => self.table(table, path),
+            DeValue::Array(array) => {
+                for value in array.iter_mut() {
+                    self.value(value.span().start, value.get_mut(), path);
+                }
+            }
+            DeValue::String(text) => self.string(at, text, path),
+            _ => {}
+        }
+    }
+
+    fn string(&mut self, at: usize, text: &mut Cow<'_, str>, path: &[String]) {
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        match substitute(text, &|name| std::env::var(name).ok()) {
+            Ok(None) => self.has_secret |= keys::find(&path).is_some_and(keys::Row::is_secret),
+            Ok(Some(expanded)) => *text = Cow::Owned(expanded),
+            Err(name) => {
+                let text = format!("the environment has no variable {name} (write `$${{{name}}}` for the text itself)");
+                self.faults.wrong(at, &keys::display(&path), &text);
+            }
+        }
+    }
+}
+
+/// `text` with the variables that it names; `None` if it names none. The error is the name of one that is not there.
+fn substitute(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Option<String>, String> {
+    let mut expanded = String::new();
+    let mut rest = text;
+    while let Some((before, name, after)) = next_reference(rest) {
+        match before.strip_suffix('$') {
+            Some(before) => expanded.extend([before, "${", name, "}"]),
+            None => {
+                let mut value = variable(name).ok_or_else(|| name.to_owned())?;
+                expanded.extend([before, &value]);
+                value.zeroize();
+            }
+        }
+        rest = after;
+    }
+    if rest.len() == text.len() {
+        return Ok(None);
+    }
+    expanded.push_str(rest);
+    Ok(Some(expanded))
+}
+
+/// What stands before the first `${NAME}`, the name, and what stands behind it.
+fn next_reference(text: &str) -> Option<(&str, &str, &str)> {
+    let mut from = 0;
+    loop {
+        let (_, rest) = text.get(from..)?.split_once("${")?;
+        let start = text.len() - rest.len();
+        match rest.split_once('}') {
+            Some((name, after)) if is_name(name) => return Some((text.get(..start - 2)?, name, after)),
+            _ => from = start,
+        }
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    !name.starts_with(|c: char| c.is_ascii_digit())
+        && !name.is_empty()
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn expanded(text: &str) -> Result<Option<String>, String> {
+        substitute(text, &|name| match name {
+            "A" => Some("alpha".to_owned()),
+            "_B2" => Some("${A}".to_owned()),
+            "EMPTY" => Some(String::new()),
+            _ => None,
+        })
+    }
+
+    #[test]
+    fn a_variable_is_put_in_its_place_once() {
+        for (text, expected) in [
+            ("${A}", "alpha"),
+            ("x${A}y${A}", "xalphayalpha"),
+            ("${_B2}", "${A}"),
+            ("[${EMPTY}]", "[]"),
+            ("$${A}", "${A}"),
+            ("a$${A}${A}", "a${A}alpha"),
+            ("$${NONE}", "${NONE}"),
+            ("${ ${A}", "${ alpha"),
+        ] {
+            assert_eq!(expanded(text), Ok(Some(expected.to_owned())), "{text}");
+        }
+    }
+
+    #[test]
+    fn another_dollar_stands_for_itself() {
+        for text in [
+            "", "$", "$A", "${", "${}", "${a b}", "${1}", "pa$$word", "$$", "{A}", "${A",
+        ] {
+            assert_eq!(expanded(text), Ok(None), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_variable_that_is_not_there_is_named() {
+        assert_eq!(expanded("x${NONE}"), Err("NONE".to_owned()));
+        assert_eq!(expanded("${A}${a}"), Err("a".to_owned()));
+    }
+}
