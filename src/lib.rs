@@ -128,7 +128,10 @@ async fn serve(config: Config, mut stop: Stop<'_>) -> Result<(), StartError> {
 /// Secrets that everyone on this machine can read are used all the same.
 fn warn_of_exposed(config: &Config) {
     for input in config.inputs().iter().filter(|input| input.is_exposed()) {
-        ::log::warn!("everyone can read {}, and a secret is in it: chmod 600 it", input.path.display());
+        ::log::warn!(
+            "everyone can read {}, and a secret is in it: chmod 600 it",
+            input.path.display()
+        );
     }
 }
 

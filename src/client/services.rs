@@ -72,6 +72,7 @@ impl Service {
         let (least, most) = match code {
             Decline::Taken => (seconds(limits::TAKEN_RETRY.0), seconds(limits::TAKEN_RETRY.1)),
             Decline::Unproven | Decline::WrongProtocol => (own, own.max(seconds(limits::MAX_REFUSED_RETRY))),
+            Decline::Withdrawn => (Duration::from_millis(limits::MIN_RETRY), own),
             Decline::Unavailable | Decline::Full | Decline::Other => (own, own),
         };
         let seed = crate::net::random().map(u64::from_ne_bytes).unwrap_or_default();
@@ -142,7 +143,7 @@ impl Client {
 }
 
 impl Owner for Rc<Client> {
-    fn on_registered(&self, id: u16, public: &str) {
+    fn on_registered(&self, _link: &Rc<Link>, id: u16, public: &str) {
         let Some(service) = self.services.get(usize::from(id)) else {
             return;
         };

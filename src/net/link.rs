@@ -35,9 +35,17 @@ pub trait Owner {
     fn on_register(&self, link: &Rc<Link>, registration: Registration) {
         let _ = (link, registration);
     }
-    /// A service is registered, and public there.
-    fn on_registered(&self, id: u16, public: &str) {
-        let _ = (id, public);
+    /// A client has withdrawn a registration.
+    fn on_unregister(&self, link: &Rc<Link>, id: u16) {
+        let _ = (link, id);
+    }
+    /// A service is registered, and public there; or public somewhere else from now on.
+    fn on_registered(&self, link: &Rc<Link>, id: u16, public: &str) {
+        let _ = (link, id, public);
+    }
+    /// The server wants a new link in this one's place.
+    fn on_renew(&self, link: &Rc<Link>) {
+        let _ = link;
     }
     /// A service is not registered, or no longer.
     fn on_declined(&self, link: &Rc<Link>, id: u16, code: Decline, reason: &str) {
@@ -114,6 +122,12 @@ impl Link {
         asked
     }
 
+    /// Client: withdraws a registration.
+    pub fn unregister(&self, id: u16) {
+        self.session.borrow_mut().unregister(id);
+        self.wake();
+    }
+
     /// Server: whether the client knows `token`; `None`: there is no such service.
     pub fn prove(&self, registration: &Registration, token: Option<&[u8]>) -> bool {
         self.session.borrow_mut().prove(registration, token)
@@ -128,6 +142,18 @@ impl Link {
     /// Server: takes it not, or no longer.
     pub fn decline(&self, id: u16, code: Decline, reason: &str) {
         self.session.borrow_mut().decline(id, code, reason);
+        self.wake();
+    }
+
+    /// Server: says where visitors of a registration find it from now on.
+    pub fn announce(&self, id: u16, public: &str) {
+        self.session.borrow_mut().announce(id, public);
+        self.wake();
+    }
+
+    /// Server: asks the client to come again over a new link.
+    pub fn renew(&self) {
+        self.session.borrow_mut().renew();
         self.wake();
     }
 

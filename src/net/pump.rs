@@ -267,8 +267,10 @@ fn handle(link: &Rc<Link>, owner: &dyn Owner, now: Time, bytes: &[u8]) -> Result
             Some(Event::Opened(_)) => {}
             Some(Event::Open(id, registration, from)) => owner.on_open(link, id, registration, from),
             Some(Event::Register(registration)) => owner.on_register(link, registration),
-            Some(Event::Registered(id, public)) => owner.on_registered(id, &public),
+            Some(Event::Unregister(id)) => owner.on_unregister(link, id),
+            Some(Event::Registered(id, public)) => owner.on_registered(link, id, &public),
             Some(Event::Declined(id, code, reason)) => owner.on_declined(link, id, code, &reason),
+            Some(Event::Renew) => owner.on_renew(link),
             Some(Event::Goodbye(farewell)) => return Err(Ended::Farewell(farewell)),
         }
     }

@@ -30,6 +30,7 @@ pub enum Kind {
     Register = 0x02,
     Registered = 0x03,
     Declined = 0x04,
+    Unregister = 0x05,
     Open = 0x10,
     Opened = 0x11,
     Refused = 0x12,
@@ -41,17 +42,19 @@ pub enum Kind {
     Ping = 0x20,
     Pong = 0x21,
     Goodbye = 0x22,
+    Renew = 0x23,
 }
 
 /// Kinds that a receiver skips when it does not know them.
 pub const IGNORABLE: core::ops::RangeInclusive<u8> = 0x80..=0xBF;
 
 /// Every kind with the least and the largest payload, in bytes.
-const KINDS: [(Kind, usize, usize); 15] = [
+const KINDS: [(Kind, usize, usize); 17] = [
     (Kind::Hello, 80, MAX_CONTROL),
     (Kind::Register, 35, MAX_CONTROL),
     (Kind::Registered, 32, MAX_CONTROL),
     (Kind::Declined, 2, MAX_CONTROL),
+    (Kind::Unregister, 0, 0),
     (Kind::Open, 2, MAX_CONTROL),
     (Kind::Opened, 0, 0),
     (Kind::Refused, 2, MAX_CONTROL),
@@ -63,6 +66,7 @@ const KINDS: [(Kind, usize, usize); 15] = [
     (Kind::Ping, 16, 16),
     (Kind::Pong, 16, 16),
     (Kind::Goodbye, 6, MAX_CONTROL),
+    (Kind::Renew, 0, 0),
 ];
 
 /// Flag of a data frame: these are the direction's last bytes.

@@ -12,6 +12,7 @@
 //! | 0x02 | Register | client | [`registration`] | claims a service, proves its token |
 //! | 0x03 | Registered | server | [`registration`] | the service is public; proves the token back |
 //! | 0x04 | Declined | server | [`registration`] | it is not, or no longer |
+//! | 0x05 | Unregister | client | [`registration`] | withdraws a registration |
 //! | 0x10 | Open | server | [`messages`] | a visitor came; data may follow at once |
 //! | 0x11 | Opened | client | [`messages`] | the local service took the connection |
 //! | 0x12 | Refused | client | [`messages`] | it did not, and has seen nothing |
@@ -23,6 +24,7 @@
 //! | 0x20 | Ping | both | [`messages`] | is somebody there? |
 //! | 0x21 | Pong | both | [`messages`] | yes |
 //! | 0x22 | Goodbye | both | [`messages`] | the session ends |
+//! | 0x23 | Renew | server | [`registration`] | the client is to come again over a new link |
 //! | 0x80–0xBF | | both | any, up to 1,024 bytes | skipped by who does not know it |
 //!
 //! Any other kind, an unknown flag, a length that a kind cannot have, or a breach of what follows ends the link: the
@@ -32,7 +34,12 @@
 //!
 //! Until one registration on a link is proven, the server declines with "unknown service or wrong token" and nothing
 //! more. The client numbers its registrations below 4,096 as it likes; a number is in use from Register until
-//! Declined. Declined may also come after Registered: the service was withdrawn.
+//! Declined. Declined may also come after Registered: the service was withdrawn. Registered may come again, with the
+//! same proof: the service has another public address. The server answers Unregister by Declined with code 6, unless it
+//! has just declined the registration by itself. The streams of a registration that is over stay.
+//!
+//! A client may have two links for a while, and claim over the newer one what it holds over the older one: the server
+//! moves the registration, and declines it on the older link. A server whose keys have changed asks for that by Renew.
 //!
 //! # Streams
 //!

@@ -1,4 +1,4 @@
-//! Register and its answers: a client claims a service with proof of its token, the server proves back.
+//! Register, its answers and its end: a client claims a service with proof of its token, the server proves back.
 //!
 //! ```text
 //! Register     stream field: the client's number for it
@@ -7,6 +7,8 @@
 //! | proof: 32 bytes | fields …        1 = public address (text)
 //! Declined     the same number
 //! | code: 16 | fields …               1 = reason (text)
+//! Unregister   the same number        Renew        stream field 0
+//! (no payload)                        (no payload)
 //! ```
 //! A proof covers the Register frame, header included, up to where the client's proof begins.
 
@@ -43,18 +45,21 @@ pub enum Decline {
     Unavailable = 4,
     /// The server cannot take more.
     Full = 5,
+    /// It is no longer registered; the service may have changed.
+    Withdrawn = 6,
     /// A reason that this version does not know.
     Other = 0,
 }
 
 impl Decline {
     fn from_wire(code: u16) -> Decline {
-        const ALL: [Decline; 5] = [
+        const ALL: [Decline; 6] = [
             Decline::Unproven,
             Decline::WrongProtocol,
             Decline::Taken,
             Decline::Unavailable,
             Decline::Full,
+            Decline::Withdrawn,
         ];
         ALL.into_iter()
             .find(|decline| *decline as u16 == code)
@@ -160,6 +165,16 @@ pub(super) fn declined(id: u16, code: Decline, reason: &str) -> Box<[u8]> {
         out.write_all(&(code as u16).to_be_bytes())?;
         put_text(out, REASON, reason)
     })
+}
+
+/// An Unregister frame.
+pub(super) fn unregister(id: u16) -> Box<[u8]> {
+    encode(Kind::Unregister, id, &|_| Ok(()))
+}
+
+/// A Renew frame.
+pub(super) fn renew() -> Box<[u8]> {
+    encode(Kind::Renew, 0, &|_| Ok(()))
 }
 
 /// Reads Registered: the server's proof and the service's public address in words.

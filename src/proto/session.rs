@@ -37,7 +37,9 @@ use crate::limits;
 pub enum Event<'a> {
     /// To a server: a client claims a service. Answer by [`Session::accept`] or [`Session::decline`].
     Register(Registration),
-    /// To a client: a service is registered, and public there.
+    /// To a server: a client withdraws a registration; it was told so.
+    Unregister(u16),
+    /// To a client: a service is registered, and public there; or public somewhere else from now on.
     Registered(u16, String),
     /// To a client: a service is not registered.
     Declined(u16, Decline, String),
@@ -53,6 +55,8 @@ pub enum Event<'a> {
     Datagram(StreamId, Cow<'a, [u8]>),
     /// Both directions were cut.
     Reset(StreamId, Cause),
+    /// To a client: come again over a new link.
+    Renew,
     /// The peer ends the session.
     Goodbye(Farewell),
 }
@@ -69,8 +73,17 @@ pub struct Turn {
 /// A registration in use.
 struct Claim {
     protocol: Protocol,
-    /// Until it is answered: on a client the proof that must come back, on a server the client's.
-    open: Option<[u8; PROOF]>,
+    standing: Standing,
+    /// The server's proof; on a server that has not answered yet the client's.
+    proof: [u8; PROOF],
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Asked,
+    Held,
+    /// A client has withdrawn it, and waits to hear that it is over.
+    Left,
 }
 
 /// One link's session.
@@ -182,11 +195,25 @@ impl Session {
         };
         let claim = Claim {
             protocol,
-            open: Some(expected),
+            standing: Standing::Asked,
+            proof: expected,
         };
         self.claims.insert(id, claim);
         self.outbox.push_back(frame);
         true
+    }
+
+    /// Client: withdraws the registration `id`: no more visitors come for it, those that are there stay. Its number is
+    /// in use until the server has answered.
+    pub fn unregister(&mut self, id: u16) {
+        if let Some(claim) = self
+            .claims
+            .get_mut(&id)
+            .filter(|claim| claim.standing != Standing::Left)
+        {
+            claim.standing = Standing::Left;
+            self.outbox.push_back(registration::unregister(id));
+        }
     }
 
     /// Server: whether the client has shown that it knows `token`. One such proof makes the link no stranger's. `None`,
@@ -201,13 +228,20 @@ impl Session {
     /// Server: takes a proven registration; `public` says where visitors find it. Nothing happens if it was answered
     /// before.
     pub fn accept(&mut self, registration: &Registration, token: &[u8], public: &str) {
-        match self.claims.get_mut(&registration.id) {
-            Some(asked) if asked.open.as_ref() == Some(registration.proof()) => asked.open = None,
-            _ => return,
+        let is_asked = |claim: &&mut Claim| claim.standing == Standing::Asked && claim.proof == *registration.proof();
+        if let Some(claim) = self.claims.get_mut(&registration.id).filter(is_asked) {
+            claim.standing = Standing::Held;
+            claim.proof = registration.answer(&self.transcript, token);
+            self.announce(registration.id, public);
         }
-        let proof = registration.answer(&self.transcript, token);
-        self.outbox
-            .push_back(registration::registered(registration.id, &proof, public));
+    }
+
+    /// Server: says where visitors of the registration `id` find it from now on.
+    pub fn announce(&mut self, id: u16, public: &str) {
+        if let Some(claim) = self.claims.get(&id).filter(|claim| claim.standing == Standing::Held) {
+            self.outbox
+                .push_back(registration::registered(id, &claim.proof, public));
+        }
     }
 
     /// Server: takes it not, or no longer. Nothing happens if the client was told before.
@@ -372,6 +406,11 @@ impl Session {
 
     // ---- life -----------------------------------------------------------------------------------------------------
 
+    /// Server: asks the client to come again over a new link.
+    pub fn renew(&mut self) {
+        self.outbox.push_back(registration::renew());
+    }
+
     /// Ends the session: no more streams are opened, the peer is told.
     pub fn leave(&mut self, code: Leave, reason: &str) {
         if self.leaving.is_none() {
@@ -460,6 +499,8 @@ impl Session {
             (Kind::Credit, _) => self.on_credit(id, payload),
             (Kind::Reset, _) => self.on_reset(id, payload),
             (Kind::Register, End::Server) => self.on_register(header.stream, payload),
+            (Kind::Unregister, End::Server) => self.on_unregister(header.stream),
+            (Kind::Renew, End::Client) => Ok(Some(Event::Renew)),
             (Kind::Registered, End::Client) => self.on_registered(header.stream, payload),
             (Kind::Declined, End::Client) => self.on_declined(header.stream, payload),
             (Kind::Open, End::Client) => self.on_open(now, id, payload),
@@ -478,7 +519,8 @@ impl Session {
         let registration = Registration::parse(id, payload)?;
         let claim = Claim {
             protocol: registration.protocol,
-            open: Some(*registration.proof()),
+            standing: Standing::Asked,
+            proof: *registration.proof(),
         };
         if self.claims.insert(id, claim).is_some() {
             return Err(Fault::BadId(Kind::Register));
@@ -495,28 +537,37 @@ impl Session {
     fn on_registered(&mut self, raw: u32, payload: &[u8]) -> Result<Option<Event<'static>>, Fault> {
         let id = registration_id(raw, Kind::Registered)?;
         let (proof, public) = registration::parse_registered(payload)?;
-        let expected = self
-            .claims
-            .get_mut(&id)
-            .and_then(|claim| claim.open.take())
-            .ok_or(Fault::BadId(Kind::Registered))?;
-        if !same(&proof, &expected) {
+        let claim = self.claims.get_mut(&id).ok_or(Fault::BadId(Kind::Registered))?;
+        if !same(&proof, &claim.proof) {
             return Err(Fault::BadProof);
         }
         self.proven = true;
+        if claim.standing == Standing::Left {
+            return Ok(None);
+        }
+        claim.standing = Standing::Held;
         Ok(Some(Event::Registered(id, public)))
+    }
+
+    /// One that the server has declined meanwhile is over already.
+    fn on_unregister(&mut self, raw: u32) -> Result<Option<Event<'static>>, Fault> {
+        let id = registration_id(raw, Kind::Unregister)?;
+        let known = self.claims.contains_key(&id);
+        self.decline(id, Decline::Withdrawn, "");
+        Ok(known.then_some(Event::Unregister(id)))
     }
 
     fn on_declined(&mut self, raw: u32, payload: &[u8]) -> Result<Option<Event<'static>>, Fault> {
         let id = registration_id(raw, Kind::Declined)?;
         let (code, reason) = registration::parse_declined(payload)?;
-        self.claims.remove(&id).ok_or(Fault::BadId(Kind::Declined))?;
-        Ok(Some(Event::Declined(id, code, reason)))
+        let claim = self.claims.remove(&id).ok_or(Fault::BadId(Kind::Declined))?;
+        Ok((claim.standing != Standing::Left).then_some(Event::Declined(id, code, reason)))
     }
 
     fn on_open(&mut self, now: Time, id: StreamId, payload: &[u8]) -> Result<Option<Event<'static>>, Fault> {
         let (registration, visitor) = messages::parse_open(payload)?;
-        let claim = self.claims.get(&registration).filter(|claim| claim.open.is_none());
+        let claim = self.claims.get(&registration);
+        let claim = claim.filter(|claim| claim.standing == Standing::Held);
         let known = claim.is_some();
         let protocol = claim.map_or(Protocol::Tcp, |claim| claim.protocol);
         self.streams.accept(self.new_stream(id, protocol, now))?;

@@ -137,6 +137,7 @@ impl Node {
                 assert!(public == "public" && SERVICES[usize::from(id)].0 != "old");
                 assert!(self.up.insert(id));
             }
+            Event::Unregister(_) | Event::Renew => panic!("nobody asked for that"),
             Event::Declined(id, ..) => self.on_declined(id),
             Event::Open(id, registration, from) => self.on_open(stage, id, registration, from),
             Event::Opened(id) => assert!(self.users.contains_key(&id.to_wire())),

@@ -164,13 +164,78 @@ fn an_answer_is_given_once() {
 #[test]
 fn answers_nobody_asked_for() {
     let answer = |bytes: &[u8]| Lone::client().fault(bytes);
-    assert_eq!(answer(&frame(3, 0, 0, &[0; 32])), Fault::BadId(Kind::Registered));
+    assert_eq!(answer(&frame(3, 0, 0, &[0; 32])), Fault::BadProof);
     assert_eq!(answer(&frame(3, 0, 1, &[0; 32])), Fault::BadId(Kind::Registered));
     assert_eq!(answer(&frame(4, 0, 1, &[0; 2])), Fault::BadId(Kind::Declined));
     assert_eq!(answer(&frame(4, 0, 5000, &[0; 2])), Fault::BadId(Kind::Declined));
     let mut client = Lone::client();
     assert!(client.session.register(1, Protocol::Tcp, "web", TOKEN));
     assert_eq!(client.fault(&frame(3, 0, 1, &[0; 32])), Fault::BadProof);
+}
+
+#[test]
+fn a_registration_that_is_withdrawn_takes_no_visitor_and_its_number_is_free_once_that_is_answered() {
+    let mut client = Lone::client();
+    client.session.unregister(0);
+    client.session.unregister(0);
+    client.session.unregister(9);
+    assert_eq!(client.sent(), hex("0000 05 00 00000000"));
+    assert!(client.take(&open(0, 0)).unwrap().is_empty());
+    assert_eq!(client.sent(), hex("0002 12 00 00000000 0003"));
+    assert!(!client.session.register(0, Protocol::Tcp, "web", TOKEN));
+    assert!(client.take(&frame(4, 0, 0, &[0, 6])).unwrap().is_empty());
+    assert!(client.session.register(0, Protocol::Tcp, "web", TOKEN));
+}
+
+#[test]
+fn an_answer_that_crosses_unregister_is_not_told() {
+    let mut client = Lone::new(End::Client);
+    assert!(client.session.register(3, Protocol::Tcp, "web", TOKEN));
+    let register = client.sent();
+    let proof = met()
+        .transcript
+        .prove(End::Server, TOKEN, &register[..register.len() - 32]);
+    client.session.unregister(3);
+    assert!(client.take(&frame(3, 0, 3, &proof)).unwrap().is_empty());
+    assert!(client.take(&frame(4, 0, 3, &[0, 6])).unwrap().is_empty());
+}
+
+#[test]
+fn unregister_is_answered_unless_the_registration_is_over() {
+    let mut server = Lone::new(End::Server);
+    server.take(&proven(7)).unwrap();
+    assert_eq!(server.take(&frame(5, 0, 7, b"")).unwrap(), ["Unregister(7)"]);
+    assert_eq!(server.sent(), hex("0005 04 00 00000007 0006 01 0000"));
+    assert!(server.take(&frame(5, 0, 7, b"")).unwrap().is_empty());
+    assert!(server.sent().is_empty());
+    assert_eq!(server.fault(&frame(5, 0, 5000, b"")), Fault::BadId(Kind::Unregister));
+}
+
+#[test]
+fn a_service_can_be_announced_again_with_the_same_proof() {
+    let mut server = Lone::new(End::Server);
+    let mut input = &proven(7)[..];
+    let Ok(Some(Event::Register(registration))) = server.session.handle_bytes(START, &mut input) else {
+        panic!("no registration");
+    };
+    server.session.announce(7, "too early");
+    server.session.accept(&registration, TOKEN, "one");
+    let first = server.sent();
+    server.session.announce(7, "two");
+    let second = server.sent();
+    assert_eq!(first[..40], second[..40]);
+    assert!(second.ends_with(b"two"));
+
+    let mut client = Lone::new(End::Client);
+    assert!(client.session.register(7, Protocol::Tcp, "web", TOKEN));
+    let register = client.sent();
+    let proof = met()
+        .transcript
+        .prove(End::Server, TOKEN, &register[..register.len() - 32]);
+    for _ in 0..2 {
+        let registered = registration::registered(7, &proof, "x");
+        assert_eq!(client.take(&registered).unwrap(), ["Registered(7, \"x\")"]);
+    }
 }
 
 #[test]

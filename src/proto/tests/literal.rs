@@ -78,6 +78,12 @@ fn a_declined() {
 }
 
 #[test]
+fn unregister_and_renew() {
+    assert_eq!(*registration::unregister(7), *hex("0000 05 00 00000007"));
+    assert_eq!(*registration::renew(), *hex("0000 23 00 00000000"));
+}
+
+#[test]
 fn every_number_of_a_reason() {
     let declines = [
         Decline::Unproven,
@@ -85,6 +91,7 @@ fn every_number_of_a_reason() {
         Decline::Taken,
         Decline::Unavailable,
         Decline::Full,
+        Decline::Withdrawn,
     ];
     for (number, decline) in (1..).zip(declines) {
         assert_eq!(registration::parse_declined(&[0, number]).unwrap().0, decline);

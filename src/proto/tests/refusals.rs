@@ -10,11 +10,12 @@ fn parse(length: u16, kind: u8, flags: u8) -> Result<Header, Fault> {
 }
 
 /// Kind, least and largest payload: the table of the documentation once more, by hand.
-const LENGTHS: [(u8, u16, u16); 15] = [
+const LENGTHS: [(u8, u16, u16); 17] = [
     (0x01, 80, 1024),
     (0x02, 35, 1024),
     (0x03, 32, 1024),
     (0x04, 2, 1024),
+    (0x05, 0, 0),
     (0x10, 2, 1024),
     (0x11, 0, 0),
     (0x12, 2, 1024),
@@ -26,6 +27,7 @@ const LENGTHS: [(u8, u16, u16); 15] = [
     (0x20, 16, 16),
     (0x21, 16, 16),
     (0x22, 6, 1024),
+    (0x23, 0, 0),
 ];
 
 #[test]
