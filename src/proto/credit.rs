@@ -357,6 +357,31 @@ mod tests {
         assert_eq!(window.receive(0), Ok(()));
     }
 
+    /// Credit that is due waits for the link; meanwhile the reader may turn slow and the window shrink.
+    #[test]
+    fn credit_never_goes_back() {
+        let budget = Budget::new(limits::MAX_BUDGET);
+        let mut window = Window::new(Time(0));
+        let mut now = 0;
+        for _ in 0..20 {
+            now += TRIP + limits::QUEUE_TIME;
+            let n = (window.limit - window.received) as usize;
+            window.receive(n).unwrap();
+            window.consume(n, Time(now), TRIP, &budget);
+            window.renew();
+        }
+        let (before, size) = (window.limit, window.size);
+        assert!(size > 50 * limits::INITIAL_WINDOW);
+        for _ in 0..20 {
+            now += 1_000_000;
+            window.receive(1).unwrap();
+            window.consume(1, Time(now), TRIP, &budget);
+            assert!(window.renew() >= before, "credit that was given is taken back");
+            window.check();
+        }
+        assert!(window.size < size / 100);
+    }
+
     #[test]
     fn one_stream_never_takes_all_of_the_growth() {
         let budget = Budget::new(limits::MIN_BUDGET);

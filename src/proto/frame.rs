@@ -252,6 +252,7 @@ impl Field<'_> {
 pub struct Transmit {
     place: Box<[u8]>,
     len: usize,
+    has_payload: bool,
 }
 
 impl Transmit {
@@ -260,6 +261,7 @@ impl Transmit {
         Transmit {
             place: vec![0; capacity].into_boxed_slice(),
             len: 0,
+            has_payload: false,
         }
     }
 
@@ -278,9 +280,15 @@ impl Transmit {
         self.len
     }
 
+    /// Whether bytes or datagrams of visitors are among it.
+    pub fn has_payload(&self) -> bool {
+        self.has_payload
+    }
+
     /// Forgets what was gathered.
     pub fn clear(&mut self) {
         self.len = 0;
+        self.has_payload = false;
     }
 
     /// Bytes of payload that a further frame may have.
@@ -309,6 +317,7 @@ impl Transmit {
         if place.len() == n {
             place.copy_from_slice(datagram);
             self.len = start + FRAME_HEADER + n;
+            self.has_payload = true;
             self.patch(start, Kind::Datagram, n, 0, stream.to_wire());
         }
     }
@@ -326,6 +335,7 @@ impl Transmit {
     pub fn commit(&mut self, stream: StreamId, n: usize, fin: bool) {
         let start = self.len;
         self.len = self.place.len().min(start + FRAME_HEADER + n);
+        self.has_payload = true;
         self.patch(start, Kind::Data, n, if fin { FIN } else { 0 }, stream.to_wire());
     }
 

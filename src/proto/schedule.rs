@@ -212,6 +212,41 @@ mod tests {
         assert!(sent[0] > whole / 6, "{sent:?}");
     }
 
+    /// Two that take turns at running dry look like new ones for ever; the one behind them must have its turn.
+    #[test]
+    fn new_ones_that_alternate_do_not_starve_bulk() {
+        let mut backlogs = Backlogs::new(&[1 << 40, 500, 500]);
+        let mut schedule = Schedule::default();
+        (0..3).for_each(|n| backlogs.enter(&mut schedule, n));
+        let mut turns = [0; 3];
+        for _ in 0..3_000 {
+            let (who, _) = backlogs.turn(&mut schedule, 60_000).unwrap();
+            turns[who] += 1;
+            let refilled = if who == 0 { [1, 2] } else { [3 - who; 2] };
+            for n in refilled {
+                backlogs.0[n].as_mut().unwrap().1 = 500;
+                backlogs.enter(&mut schedule, n);
+            }
+        }
+        assert!(turns[0] > 500, "{turns:?}");
+    }
+
+    /// A datagram is not cut to the share: who sent more than its share waits for longer.
+    #[test]
+    fn a_debt_is_paid_back() {
+        let mut backlogs = Backlogs::new(&[1 << 40, 1 << 40]);
+        let mut schedule = Schedule::default();
+        (0..2).for_each(|n| backlogs.enter(&mut schedule, n));
+        let mut sent = [0_u64; 2];
+        for _ in 0..5_000 {
+            let (id, share) = schedule.next(&mut backlogs, QUANTUM).unwrap();
+            let n = if id.index() == 0 { 60_000 } else { share };
+            backlogs.0[id.index()].as_mut().unwrap().0.spend(n);
+            sent[id.index()] += n as u64;
+        }
+        assert!(sent[0].abs_diff(sent[1]) <= 60_000 + u64::from(QUANTUM), "{sent:?}");
+    }
+
     #[test]
     fn nobody_is_forgotten_and_nobody_stays_who_is_gone() {
         for seed in 0..300 {

@@ -253,8 +253,10 @@ impl Session {
 
     // ---- streams --------------------------------------------------------------------------------------------------
 
-    /// Server: opens a stream for a visitor of the registration `id`. `None`: no room for one more, here or there.
+    /// Server: opens a stream for a visitor of the registration `id`. `None`: it is not accepted, or there is no room
+    /// for one more, here or there.
     pub fn open(&mut self, now: Time, id: u16, visitor: SocketAddr) -> Option<StreamId> {
+        let protocol = self.accepted_as(id)?;
         if self.leaving.is_some() || !self.budget.admit() {
             return None;
         }
@@ -262,10 +264,15 @@ impl Session {
             self.budget.release();
             return None;
         };
-        let protocol = self.claims.get(&id).map_or(Protocol::Tcp, |claim| claim.protocol);
         self.streams.insert(self.new_stream(stream, protocol, now));
         self.opening.push_back((stream, id, visitor));
         Some(stream)
+    }
+
+    /// What the registration `id` carries, if both ends have agreed on it.
+    fn accepted_as(&self, id: u16) -> Option<Protocol> {
+        let claim = self.claims.get(&id).filter(|claim| claim.standing == Standing::Held)?;
+        Some(claim.protocol)
     }
 
     fn new_stream(&self, id: StreamId, protocol: Protocol, now: Time) -> Stream {
@@ -292,9 +299,9 @@ impl Session {
         true
     }
 
-    /// Client: the local service has taken the connection.
+    /// Client: the local service has taken the connection. Of a flow nothing is said.
     pub fn opened(&mut self, id: StreamId) {
-        if let Some(stream) = self.streams.get(id) {
+        if let Some(stream) = self.streams.get(id).filter(|stream| stream.flow.is_none()) {
             stream.opened = true;
             stream.opened_due = true;
             self.talk(id);
@@ -371,8 +378,8 @@ impl Session {
         self.waiting -= bytes;
         self.dropped += count;
         let Some(next) = flow.front() else { return true };
-        // One that is larger than a write has one of its own.
-        if (next.len() > room && !out.is_empty()) || next.len() > out.room() {
+        // One that is larger than a write has one of its own; control frames, which may come every time, go with it.
+        if (next.len() > room && out.has_payload()) || next.len() > out.room() {
             return false;
         }
         out.datagram(id, next);
@@ -566,11 +573,10 @@ impl Session {
 
     fn on_open(&mut self, now: Time, id: StreamId, payload: &[u8]) -> Result<Option<Event<'static>>, Fault> {
         let (registration, visitor) = messages::parse_open(payload)?;
-        let claim = self.claims.get(&registration);
-        let claim = claim.filter(|claim| claim.standing == Standing::Held);
-        let known = claim.is_some();
-        let protocol = claim.map_or(Protocol::Tcp, |claim| claim.protocol);
-        self.streams.accept(self.new_stream(id, protocol, now))?;
+        let protocol = self.accepted_as(registration);
+        let known = protocol.is_some();
+        let stream = self.new_stream(id, protocol.unwrap_or(Protocol::Tcp), now);
+        self.streams.accept(stream)?;
         let admitted = self.budget.admit_accepted();
         self.accepted = self.accepted.wrapping_add(1);
         if !admitted || !known || self.leaving.is_some() {

@@ -223,10 +223,13 @@ impl Streams {
         }
     }
 
-    /// The same; a frame of a kind that flows, or streams of bytes, do not have is a fault.
+    /// The same; a frame of a kind that flows, or streams of bytes, do not have is a fault. Of one that is ending that
+    /// cannot be told: it may never have been taken for what it was.
     pub fn addressed_as(&mut self, id: StreamId, kind: Kind, flow: bool) -> Result<Option<&mut Stream>, Fault> {
         match self.addressed(id, kind)? {
-            Some(stream) if stream.flow.is_some() != flow => Err(Fault::Unexpected(kind)),
+            Some(stream) if stream.stage == Stage::Live && stream.flow.is_some() != flow => {
+                Err(Fault::Unexpected(kind))
+            }
             found => Ok(found),
         }
     }

@@ -193,7 +193,9 @@ impl World {
         let [_, server] = &mut self.nodes;
         if self.stage.rng.chance(self.stage.plan.arrivals) && server.visitors() < self.stage.plan.visitors {
             let talk = Talk::chaos(&mut self.stage.rng, self.stage.plan.size);
-            server.visit(&mut self.stage, talk);
+            if let Some(service) = server.service(&mut self.stage.rng) {
+                server.visit(&mut self.stage, service, talk);
+            }
         }
         if self.stage.rng.chance(self.stage.plan.withdrawals) {
             server.withdraw();
@@ -215,11 +217,11 @@ impl World {
         }
     }
 
-    /// A visitor comes as soon as a service is up.
+    /// A visitor comes to the first service as soon as it is up.
     pub fn visit(&mut self, talk: Talk) -> usize {
         self.until(Duration::from_secs(60), |world| world.nodes[SERVER].is_up());
         self.nodes[SERVER]
-            .visit(&mut self.stage, talk)
+            .visit(&mut self.stage, 0, talk)
             .expect("room for a visitor")
     }
 

@@ -8,15 +8,20 @@ use core::net::{IpAddr, SocketAddr};
 use super::super::frame::Transmit;
 use super::super::{Budget, Cause, Decline, Event, Farewell, Protocol, Registration, Session, StreamId, Turn};
 use super::witness::Witness;
-use super::{CLIENT, Stage, Talk, Wire};
+use super::{CLIENT, Rng, Stage, Talk, Wire};
 use crate::limits;
 
 /// Services by the client's number: name, the client's token, the server's.
-const SERVICES: [(&str, &[u8], &[u8]); 3] = [
+const SERVICES: [(&str, &[u8], &[u8]); 4] = [
     ("web", b"secret", b"secret"),
     ("ssh", b"another", b"another"),
     ("old", b"wrong", b"right"),
+    ("dns", b"secret", b"secret"),
 ];
+
+fn protocol(name: &str) -> Protocol {
+    if name == "dns" { Protocol::Udp } else { Protocol::Tcp }
+}
 
 pub(in super::super) struct Node {
     who: usize,
@@ -42,14 +47,16 @@ struct User {
     talk: usize,
     /// Steps until the local service answers.
     connecting: Option<u64>,
+    /// The session has drained it: it is to be told when there is more. It is told once.
+    drained: bool,
 }
 
 impl Node {
     pub fn new(who: usize, mut session: Session, budget: Rc<Budget>, stage: &mut Stage) -> Node {
         if who == CLIENT {
             (0..).zip(SERVICES).for_each(|(id, (name, token, _))| {
-                assert!(session.register(id, Protocol::Tcp, name, token));
-                assert!(!session.register(id, Protocol::Tcp, name, token));
+                assert!(session.register(id, protocol(name), name, token));
+                assert!(!session.register(id, protocol(name), name, token));
             });
         }
         Node {
@@ -71,15 +78,21 @@ impl Node {
         self.users.len()
     }
 
-    /// Whether a service is up.
+    /// Whether the first service is up.
     pub fn is_up(&self) -> bool {
-        !self.up.is_empty()
+        self.up.contains(&0)
+    }
+
+    /// One of the services that are up.
+    pub fn service(&self, rng: &mut Rng) -> Option<u16> {
+        let nth = rng.below(self.up.len() as u64) as usize;
+        self.up.iter().nth(nth).copied()
     }
 
     /// A visitor comes. Gives its place among the talks.
-    pub fn visit(&mut self, stage: &mut Stage, talk: Talk) -> Option<usize> {
-        let service = stage.rng.below(self.up.len() as u64) as usize;
-        let service = *self.up.iter().nth(service)?;
+    pub fn visit(&mut self, stage: &mut Stage, service: u16, talk: Talk) -> Option<usize> {
+        let is_flow = protocol(SERVICES[usize::from(service)].0) == Protocol::Udp;
+        let talk = Talk { is_flow, ..talk };
         let number = stage.talks.len();
         let from = SocketAddr::from(((number as u128).to_be_bytes(), service));
         let id = self.session.open(stage.now, service, from)?;
@@ -90,6 +103,7 @@ impl Node {
                 id,
                 talk: number,
                 connecting: None,
+                drained: true,
             },
         );
         Some(number)
@@ -151,7 +165,10 @@ impl Node {
                 // The other user may reset what this one has finished.
                 None => assert!(self.done.contains(&id.to_wire())),
             },
-            Event::Datagram(id, _) => panic!("a datagram for {id:?}, which is no flow"),
+            Event::Datagram(id, datagram) => {
+                let user = self.users.get(&id.to_wire()).expect("a visitor for the datagram");
+                stage.talks[user.talk].flows[1 - self.who].arrive_datagram(&datagram);
+            }
             Event::Goodbye(farewell) => self.farewell = Some(farewell),
         }
     }
@@ -175,7 +192,7 @@ impl Node {
         self.up.remove(&id);
         let (name, token, _) = SERVICES[usize::from(id)];
         if name != "old" {
-            assert!(self.session.register(id, Protocol::Tcp, name, token));
+            assert!(self.session.register(id, protocol(name), name, token));
         }
     }
 
@@ -187,7 +204,15 @@ impl Node {
             IpAddr::V4(_) => panic!("not the visitor's address"),
         };
         let connecting = Some(stage.rng.below(20));
-        let before = self.users.insert(id.to_wire(), User { id, talk, connecting });
+        let before = self.users.insert(
+            id.to_wire(),
+            User {
+                id,
+                talk,
+                connecting,
+                drained: true,
+            },
+        );
         assert!(before.is_none());
     }
 
@@ -283,13 +308,13 @@ impl Node {
         let id = turn.stream;
         assert!(turn.most > 0 && turn.most <= self.out.room());
         let fitful = stage.plan.fitful;
-        let user = self
-            .users
-            .get(&id.to_wire())
-            .filter(|_| !fitful || stage.rng.below(10) > 0);
-        let Some(user) = user else {
+        let Some(user) = self.users.get_mut(&id.to_wire()) else {
             return self.session.on_drained(id);
         };
+        if fitful && stage.rng.below(10) == 0 {
+            user.drained = true;
+            return self.session.on_drained(id);
+        }
         let talk = &mut stage.talks[user.talk];
         let may_end = talk.may_end(self.who);
         let flow = &mut talk.flows[self.who];
@@ -298,6 +323,7 @@ impl Node {
         flow.fill(self.out.reserve(n));
         let end = flow.is_exhausted() && may_end && (n == 0 || (fitful && stage.rng.chance(500)));
         if n == 0 && !end {
+            user.drained = true;
             return self.session.on_drained(id);
         }
         flow.ended = end;
@@ -319,16 +345,40 @@ impl User {
         if self.connecting.is_some() {
             return true;
         }
+        if stage.talks[self.talk].is_flow {
+            return self.flow(stage, who, session);
+        }
         let talk = &mut stage.talks[self.talk];
         let taken = talk.flows[1 - who].take(&mut stage.rng);
         if taken > 0 {
             session.consumed(stage.now, self.id, taken as usize);
         }
         talk.flows[who].give();
-        if talk.wants_to_send(who) {
+        if self.drained && talk.wants_to_send(who) {
+            self.drained = false;
             session.on_readable(self.id);
         }
         !talk.is_over(who)
+    }
+
+    /// The same for a user of datagrams.
+    fn flow(&mut self, stage: &mut Stage, who: usize, session: &mut Session) -> bool {
+        let talk = &mut stage.talks[self.talk];
+        if talk.is_hurried {
+            talk.cut = true;
+            session.reset(self.id, Cause::Idle);
+            return false;
+        }
+        for _ in 0..stage.rng.below(3) {
+            let most = if stage.plan.buffer > 70_000 && stage.rng.chance(10) {
+                65_507
+            } else {
+                1400
+            };
+            let datagram = talk.flows[who].datagram(stage.rng.below(most + 1) as usize);
+            session.send_datagram(stage.now, self.id, &datagram);
+        }
+        true
     }
 
     /// Whether the local service takes it, sooner or later.

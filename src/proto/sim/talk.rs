@@ -1,5 +1,7 @@
 //! The model: what the users of one stream send, and what must arrive of it.
 
+use alloc::vec::Vec;
+
 use super::{CLIENT, Rng, SERVER};
 
 /// One visitor's connection. Bytes are numbered; which byte has which number is a pure function, so that a queue of
@@ -12,6 +14,10 @@ pub(in super::super) struct Talk {
     pub cut: bool,
     /// The service never had it.
     pub refused: bool,
+    /// Its bytes are datagrams: what arrives is whole and in order, but need not be all.
+    pub is_flow: bool,
+    /// Nobody waits any longer.
+    pub is_hurried: bool,
 }
 
 /// One direction.
@@ -56,6 +62,8 @@ impl Talk {
             flows: [Flow::new(from_client), Flow::new(from_server)],
             cut: false,
             refused: false,
+            is_flow: false,
+            is_hurried: false,
         }
     }
 
@@ -86,6 +94,7 @@ impl Talk {
 
     /// Nobody waits any longer.
     pub fn hurry(&mut self) {
+        self.is_hurried = true;
         for flow in &mut self.flows {
             flow.reader = Reader::Eager;
             flow.pace = u64::MAX;
@@ -97,7 +106,10 @@ impl Talk {
         for flow in &self.flows {
             let whole = flow.sent == flow.size && flow.taken == flow.size && flow.end_received;
             assert!(whole || self.cut || self.refused, "bytes are missing: {self:?}");
-            assert!(!self.refused || flow.taken == 0, "a refused stream was read: {self:?}");
+            assert!(
+                !self.refused || self.is_flow || flow.taken == 0,
+                "a refused stream was read: {self:?}"
+            );
         }
     }
 }
@@ -167,6 +179,22 @@ impl Flow {
         self.end_received |= end;
     }
 
+    /// The next datagram: its number, as far as it has room, and bytes that follow from it.
+    pub fn datagram(&mut self, length: usize) -> Vec<u8> {
+        self.sent += 1;
+        datagram(self.sent, length)
+    }
+
+    /// What arrived must be whole, and later than what arrived before.
+    pub fn arrive_datagram(&mut self, bytes: &[u8]) {
+        let Some(number) = bytes.first_chunk() else { return };
+        let number = u64::from_be_bytes(*number);
+        assert!(number > self.received && number <= self.sent, "a datagram out of order");
+        assert!(bytes == datagram(number, bytes.len()), "another datagram than was sent");
+        self.received = number;
+        self.taken = number;
+    }
+
     /// Bytes that wait for the reader.
     pub fn held(&self) -> u64 {
         self.received - self.taken
@@ -183,6 +211,11 @@ impl Flow {
         self.taken += n;
         n
     }
+}
+
+fn datagram(number: u64, length: usize) -> Vec<u8> {
+    let tail = (number..).map(byte_at);
+    number.to_be_bytes().into_iter().chain(tail).take(length).collect()
 }
 
 fn byte_at(offset: u64) -> u8 {

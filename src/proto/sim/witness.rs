@@ -53,7 +53,7 @@ impl Witness {
             0x02 => assert!(from == CLIENT && stream < 4096),
             0x03 | 0x04 => assert!(from == SERVER && stream < 4096),
             0x10 => self.open(from, stream),
-            0x11 | 0x12 | 0x13 | 0x15 | 0x16 | 0x17 => self.speak(from, kind, flags, stream, payload),
+            0x11..=0x17 => self.speak(from, kind, flags, stream, payload),
             0x20 | 0x21 => assert!(payload.len() == 16 && stream == 0),
             0x22 => assert!(!core::mem::replace(&mut self.left[from], true), "two goodbyes"),
             _ => panic!("a frame of kind {kind:#x} in a session"),
@@ -95,6 +95,7 @@ impl Witness {
                 over = true;
             }
             0x13 => seen.data(from, flags == 1, payload.len() as u64),
+            0x14 => assert!(seen.is_flow()),
             0x15 => {
                 assert!(number >= seen.credit[1 - from] && number < seen.bytes[1 - from] + (1 << 32));
                 seen.credit[1 - from] = number;
@@ -110,6 +111,11 @@ impl Witness {
 }
 
 impl Seen {
+    /// Whether nothing was seen that only streams of bytes have.
+    fn is_flow(&self) -> bool {
+        !self.opened && self.bytes == [0; 2] && self.fin == [false; 2]
+    }
+
     fn data(&mut self, from: usize, fin: bool, length: u64) {
         assert!(!self.fin[from], "data behind the end");
         assert!(length > 0 || fin, "data without bytes");

@@ -93,6 +93,17 @@ fn an_echo_is_recognised() {
     let mut client = Handshake::new(End::Client, hello(1), Channel::default());
     let echo = client.poll_transmit().to_vec();
     assert_eq!(client.handle_bytes(&mut &echo[..]).map(drop), Err(Fault::Reflected));
+    let mut other = Handshake::new(
+        End::Client,
+        Hello {
+            nonce: [9; 32],
+            ..hello(1)
+        },
+        Channel::default(),
+    );
+    let mut server = Handshake::new(End::Server, hello(1), Channel::default());
+    let met = server.handle_bytes(&mut other.poll_transmit()).map(drop);
+    assert_eq!(met, Err(Fault::Reflected), "the same process");
 }
 
 #[test]
@@ -289,7 +300,7 @@ fn a_stream_that_never_was() {
 
 #[test]
 fn a_stream_whose_open_is_not_yet_sent() {
-    let mut server = Lone::new(End::Server);
+    let mut server = Lone::registered();
     server.session.open(START, 0, visitor()).unwrap();
     assert_eq!(server.fault(&reset(0)), Fault::UnknownStream(Kind::Reset));
 }
@@ -481,6 +492,44 @@ fn a_pong_that_answers_nothing_measures_nothing() {
     server.now = START.after(Duration::from_secs(2));
     server.take(&pong(START.0)).unwrap();
     assert_eq!(server.session.round_trip(), Some(1_000_000), "an answer counts once");
+}
+
+// ---- flows ----------------------------------------------------------------------------------------------------------
+
+fn datagram(stream: u32, payload: &[u8]) -> Vec<u8> {
+    frame(0x14, 0, stream, payload)
+}
+
+#[test]
+fn datagrams_for_bytes_and_bytes_for_datagrams() {
+    assert_eq!(
+        Lone::server().fault(&datagram(0, b"x")),
+        Fault::Unexpected(Kind::Datagram)
+    );
+    assert_eq!(
+        Lone::server().fault(&datagram(1, b"x")),
+        Fault::UnknownStream(Kind::Datagram)
+    );
+    for bytes in [
+        data(0, b"x"),
+        credit(0, 9000),
+        frame(0x11, 0, 0, b""),
+        frame(0x17, 0, 0, b""),
+    ] {
+        let mut server = Lone::registered();
+        server.session.open(START, 1, visitor()).unwrap();
+        server.sent();
+        assert_eq!(server.take(&datagram(0, b"x")).unwrap().len(), 1);
+        assert!(matches!(server.fault(&bytes), Fault::Unexpected(_)));
+    }
+}
+
+#[test]
+fn datagrams_of_a_visitor_whose_registration_was_just_withdrawn() {
+    let mut client = Lone::client();
+    let withdrawn = [frame(0x04, 0, 0, &[0, 4]), open(0, 0), datagram(0, b"x"), data(0, b"x")];
+    assert_eq!(client.take(&withdrawn.concat()).unwrap().len(), 1);
+    assert_eq!(client.sent(), frame(0x12, 0, 0, &[0, Cause::NoService as u8]));
 }
 
 // ---- noise ----------------------------------------------------------------------------------------------------------

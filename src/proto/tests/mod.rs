@@ -3,6 +3,7 @@
 
 mod hostile;
 mod literal;
+mod order;
 mod refusals;
 mod runs;
 mod speed;
@@ -98,9 +99,24 @@ impl Lone {
         lone
     }
 
-    /// A server with a stream 0.0, announced.
-    fn server() -> Lone {
+    /// A server with the registrations 0, of bytes, and 1, of datagrams.
+    fn registered() -> Lone {
         let mut lone = Lone::new(End::Server);
+        for (id, protocol) in [(0, Protocol::Tcp), (1, Protocol::Udp)] {
+            let (frame, _) = registration::register(&met().transcript, id, protocol, "web", TOKEN).unwrap();
+            let Ok(Some(Event::Register(asked))) = lone.session.handle_bytes(START, &mut &*frame) else {
+                panic!("no registration");
+            };
+            assert!(lone.session.prove(&asked, Some(TOKEN)));
+            lone.session.accept(&asked, TOKEN, "");
+        }
+        lone.sent();
+        lone
+    }
+
+    /// The same with a stream 0.0, announced.
+    fn server() -> Lone {
+        let mut lone = Lone::registered();
         lone.session.open(START, 0, visitor()).unwrap();
         lone.sent();
         lone

@@ -88,6 +88,7 @@ fn a_reader_that_is_stuck_blocks_itself_alone() {
     world.until(5 * SECOND, |world| {
         received(world, well, SERVER) == 10_000_000 && received(world, well, CLIENT) == 10_000_000
     });
+    world.run(SECOND / 10);
     for &talk in &stuck {
         assert_eq!(received(&world, talk, SERVER), limits::INITIAL_WINDOW.into());
         assert_eq!(received(&world, talk, CLIENT), limits::INITIAL_WINDOW.into());

@@ -1,0 +1,77 @@
+//! What goes before what in a link's bytes.
+
+use super::*;
+
+/// A server whose streams all have bytes, `count` of them not announced yet.
+fn crowd(count: usize) -> Lone {
+    let mut server = Lone::registered();
+    for _ in 0..count {
+        let id = server.session.open(START, 0, visitor()).unwrap();
+        assert!(server.session.on_readable(id));
+    }
+    server
+}
+
+#[test]
+fn payload_waits_for_the_words_before_it() {
+    let mut server = crowd(3);
+    let mut out = Transmit::new(limits::TRANSMIT_BUFFER);
+    assert_eq!(
+        server.session.poll_turn(START, &mut out, usize::MAX, 9000),
+        None,
+        "opens wait"
+    );
+    server.session.poll_transmit(START, &mut out);
+    let turn = server.session.poll_turn(START, &mut out, usize::MAX, 9000).unwrap();
+    server.session.commit(&mut out, turn.stream, 100, false);
+    server.session.reset(turn.stream, Cause::Aborted);
+    assert_eq!(
+        server.session.poll_turn(START, &mut out, usize::MAX, 9000),
+        None,
+        "a reset waits"
+    );
+    server.session.poll_transmit(START, &mut out);
+    assert!(server.session.poll_turn(START, &mut out, usize::MAX, 9000).is_some());
+}
+
+#[test]
+fn credit_alone_sets_a_stream_in_motion() {
+    let mut server = crowd(1);
+    let mut out = Transmit::new(limits::TRANSMIT_BUFFER);
+    server.session.poll_transmit(START, &mut out);
+    let turn = server.session.poll_turn(START, &mut out, usize::MAX, 9000).unwrap();
+    assert_eq!(turn.most, limits::INITIAL_WINDOW as usize);
+    server.session.commit(&mut out, turn.stream, turn.most, false);
+    assert_eq!(server.session.poll_turn(START, &mut out, usize::MAX, 9000), None);
+    let credit = frame(0x15, 0, turn.stream.to_wire(), &10_000_u64.to_be_bytes());
+    server.take(&credit).unwrap();
+    let turn = server.session.poll_turn(START, &mut out, usize::MAX, 9000).unwrap();
+    assert_eq!(turn.most, 10_000 - limits::INITIAL_WINDOW as usize);
+}
+
+#[test]
+fn a_stream_that_finds_no_room_is_not_counted() {
+    let mut server = Lone::registered();
+    while server.session.open(START, 0, visitor()).is_some() {}
+    assert_eq!(server.session.streams(), 8, "the client's limit");
+    assert_eq!(server.budget.streams(), 8);
+    assert_eq!(server.session.open(START, 7, visitor()), None, "no such registration");
+    assert_eq!(server.budget.streams(), 8);
+}
+
+#[test]
+fn a_datagram_larger_than_a_write_goes_though_control_frames_never_end() {
+    let mut server = Lone::registered();
+    let flow = server.session.open(START, 1, visitor()).unwrap();
+    server.sent();
+    let mut out = Transmit::new(limits::TRANSMIT_BUFFER);
+    assert!(server.session.send_datagram(START, flow, &[7; 60_000]));
+    server.take(&frame(0x20, 0, 0, &[0; 16])).unwrap();
+    server.session.poll_transmit(START, &mut out);
+    assert_eq!(out.len(), 24, "a pong");
+    assert_eq!(server.session.poll_turn(START, &mut out, 1448, 1448), None);
+    assert_eq!(out.len(), 24 + 8 + 60_000);
+    assert!(server.session.send_datagram(START, flow, &[7; 60_000]));
+    assert_eq!(server.session.poll_turn(START, &mut out, 1448, 1448), None);
+    assert_eq!(out.len(), 24 + 8 + 60_000, "the next one has a write of its own");
+}
