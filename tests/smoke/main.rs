@@ -1,0 +1,93 @@
+//! The bodies of the fuzz targets (tests/fuzz), on some thousands of seeds: what a fuzzer would find at once is found
+//! here. `PINHOLE_SEEDS=n` runs so many, `PINHOLE_SEED=n` that one alone.
+
+mod decode;
+mod operations;
+mod pair;
+
+const SEEDS: u64 = 4000;
+
+#[test]
+fn decode_noise() {
+    for_seeds("decode_noise", |rng| decode::run(&noise(rng)));
+}
+
+#[test]
+fn decode_frames() {
+    for_seeds("decode_frames", |rng| decode::run(&frames(rng)));
+}
+
+#[test]
+fn operations_of_any_kind() {
+    for_seeds("operations_of_any_kind", |rng| operations::run(&noise(rng)));
+}
+
+fn for_seeds(name: &str, body: fn(&mut Rng)) {
+    let number = |key: &str| std::env::var(key).ok().and_then(|value| value.parse::<u64>().ok());
+    let seeds = match number("PINHOLE_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("PINHOLE_SEEDS").unwrap_or(SEEDS),
+    };
+    for seed in seeds {
+        if let Err(panic) = std::panic::catch_unwind(|| body(&mut Rng(seed))) {
+            eprintln!("seed {seed} failed. That one alone: PINHOLE_SEED={seed} cargo test --test smoke {name}");
+            std::panic::resume_unwind(panic);
+        }
+    }
+}
+
+/// splitmix64.
+struct Rng(u64);
+
+impl Rng {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn bytes(&mut self, n: u64) -> Vec<u8> {
+        (0..n).map(|_| self.next() as u8).collect()
+    }
+}
+
+fn noise(rng: &mut Rng) -> Vec<u8> {
+    let length = rng.next() % 2000;
+    rng.bytes(length)
+}
+
+/// Frames whose headers are nearly right, each behind the decisions that [`decode`] takes from the same bytes.
+fn frames(rng: &mut Rng) -> Vec<u8> {
+    const KINDS: [(u8, u64); 16] = [
+        (0x01, 80),
+        (0x02, 40),
+        (0x03, 32),
+        (0x04, 5),
+        (0x10, 2),
+        (0x11, 0),
+        (0x12, 2),
+        (0x13, 30),
+        (0x14, 30),
+        (0x15, 8),
+        (0x16, 2),
+        (0x17, 0),
+        (0x20, 16),
+        (0x21, 16),
+        (0x22, 6),
+        (0x81, 9),
+    ];
+    let mut all = rng.bytes(1);
+    for _ in 0..1 + rng.next() % 20 {
+        let (kind, length) = KINDS[rng.next() as usize % KINDS.len()];
+        let stream = [0, 0, 0, rng.next() as u8 % 5];
+        let flags = u8::from(kind == 0x13 && rng.next().is_multiple_of(3));
+        let payload = rng.bytes(length);
+        // Some behaviour, then the number of bytes that follow, less one.
+        all.extend([rng.next() as u8, 8, 7 + length as u8]);
+        all.extend([0, length as u8, kind, flags]);
+        all.extend(stream);
+        all.extend(payload);
+    }
+    all
+}
