@@ -71,6 +71,7 @@ impl World {
             72..=87 => one.consume(now, data),
             88..=95 => one.begin(who, now, data),
             96..=111 => self.pass_time(data),
+            112 if who == 0 => one.session.unregister(u16::from(data.byte() % 4)),
             112..=114 => one.session.leave(Leave::Shutdown, "over"),
             115..=117 => one.session.hasten(now),
             _ => self.lie(who, data),

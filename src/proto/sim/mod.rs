@@ -197,8 +197,10 @@ impl World {
                 server.visit(&mut self.stage, service, talk);
             }
         }
-        if self.stage.rng.chance(self.stage.plan.withdrawals) {
-            server.withdraw();
+        for node in &mut self.nodes {
+            if self.stage.rng.chance(self.stage.plan.withdrawals) {
+                node.withdraw();
+            }
         }
     }
 

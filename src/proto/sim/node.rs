@@ -109,11 +109,22 @@ impl Node {
         Some(number)
     }
 
-    /// Server: takes one service off the list.
+    /// One service is no longer offered, or no longer wanted.
     pub fn withdraw(&mut self) {
-        if let Some(id) = self.up.pop_last() {
-            self.session.decline(id, Decline::Unavailable, "withdrawn");
+        match self.up.pop_last() {
+            Some(id) if self.who == CLIENT => self.session.unregister(id),
+            Some(id) => self.session.decline(id, Decline::Unavailable, "withdrawn"),
+            None => {}
         }
+    }
+
+    /// A client registers again what is not up, as soon as its number is free.
+    fn register(&mut self) {
+        (0..).zip(SERVICES).for_each(|(id, (name, token, _))| {
+            if name != "old" && !self.up.contains(&id) {
+                self.session.register(id, protocol(name), name, token);
+            }
+        });
     }
 
     /// The link is gone, and all that was on it.
@@ -151,8 +162,9 @@ impl Node {
                 assert!(public == "public" && SERVICES[usize::from(id)].0 != "old");
                 assert!(self.up.insert(id));
             }
-            Event::Unregister(_) | Event::Renew => panic!("nobody asked for that"),
-            Event::Declined(id, ..) => self.on_declined(id),
+            Event::Unregister(id) => _ = self.up.remove(&id),
+            Event::Renew => panic!("nobody asked for that"),
+            Event::Declined(id, ..) => _ = self.up.remove(&id),
             Event::Open(id, registration, from) => self.on_open(stage, id, registration, from),
             Event::Opened(id) => assert!(self.users.contains_key(&id.to_wire())),
             Event::Data(id, bytes, end) => self.on_data(stage, id, bytes, end),
@@ -186,14 +198,6 @@ impl Node {
         }
         self.session.accept(registration, token, "public");
         self.up.insert(registration.id);
-    }
-
-    fn on_declined(&mut self, id: u16) {
-        self.up.remove(&id);
-        let (name, token, _) = SERVICES[usize::from(id)];
-        if name != "old" {
-            assert!(self.session.register(id, protocol(name), name, token));
-        }
     }
 
     fn on_open(&mut self, stage: &mut Stage, id: StreamId, registration: u16, from: Option<SocketAddr>) {
@@ -254,6 +258,9 @@ impl Node {
                 self.is_dead || next.is_none_or(|next| next > stage.now),
                 "it would be called for ever"
             );
+        }
+        if self.who == CLIENT {
+            self.register();
         }
         let Node {
             who,

@@ -50,7 +50,7 @@ impl Witness {
     fn judge(&mut self, from: usize, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
         assert!(flags == 0 || (kind == 0x13 && flags == 1));
         match kind {
-            0x02 => assert!(from == CLIENT && stream < 4096),
+            0x02 | 0x05 => assert!(from == CLIENT && stream < 4096),
             0x03 | 0x04 => assert!(from == SERVER && stream < 4096),
             0x10 => self.open(from, stream),
             0x11..=0x17 => self.speak(from, kind, flags, stream, payload),
