@@ -154,6 +154,9 @@ pub const CONNECT_TIME: u64 = 10;
 /// Seconds that a service's incumbent has to answer when another client wants its place.
 pub const CONTEST_TIME: u64 = 4;
 
+/// Seconds that visitors have to leave a link in whose place a newer one is.
+pub const DRAIN_TIME: u64 = 3600;
+
 /// Seconds for goodbyes to leave when the process ends.
 pub const GOODBYE_TIME: u64 = 1;
 

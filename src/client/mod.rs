@@ -115,7 +115,7 @@ impl Client {
 
     /// One link, from the name look-up to its end: how long it lived, and how it ended; or why there was none.
     async fn attempt(self: &Rc<Self>) -> Result<(Duration, Ended), String> {
-        let at = &self.config.remote_addr;
+        let at = self.config.remote_addr.first();
         let found = self
             .process
             .names
@@ -146,7 +146,7 @@ impl Client {
             .map_err(|error| error.to_string())?;
         let cover = self
             .setup
-            .cover(End::Client, &self.config.remote_addr.host)
+            .cover(End::Client, &self.config.remote_addr.first().host)
             .map_err(|torn| torn.to_string())?;
         let mut wire = Wire::new(socket, cover);
         let met = greet(&mut wire, End::Client, ours.clone());

@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::net::Ipv6Addr;
+use std::ops::Deref;
 
 /// An address to listen at or to dial.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +34,32 @@ impl fmt::Display for HostPort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (open, close) = if self.host.contains(':') { ("[", "]") } else { ("", "") };
         write!(f, "{open}{}{close}:{}", self.host, self.port)
+    }
+}
+
+/// Addresses that belong together: to listen at all of them, or to dial in this order. Never empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Addresses(pub(super) Vec<HostPort>);
+
+impl Addresses {
+    /// The first of them.
+    pub fn first(&self) -> &HostPort {
+        &self.0[0]
+    }
+}
+
+impl Deref for Addresses {
+    type Target = [HostPort];
+
+    fn deref(&self) -> &[HostPort] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Addresses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words: Vec<String> = self.iter().map(HostPort::to_string).collect();
+        f.write_str(&words.join(","))
     }
 }
 

@@ -12,8 +12,8 @@ use super::errors::Faults;
 use super::keys::{self, Absent, Form, Row};
 use super::source::{order, shown};
 use super::{
-    Client, ClientService, Config, HostPort, Input, Kind, Role, Secret, Server, ServerService, Tcp, Transport,
-    TransportKind, secret,
+    Addresses, Client, ClientService, Config, HostPort, Input, Kind, Role, Secret, Server, ServerService, Tcp,
+    Transport, TransportKind, secret,
 };
 
 /// The configuration of one role; `None` only if something is wrong, all of which is then in `faults`.
@@ -42,7 +42,7 @@ fn server(block: &Section<'_>, faults: &mut Faults<'_>) -> Option<Server> {
     let heartbeat_interval = block.nonzero("heartbeat_interval");
     let default_timeout = heartbeat_interval.map(|interval| interval * 4 / 3);
     Some(Server {
-        bind_addr: block.address("bind_addr")?,
+        bind_addr: block.addresses("bind_addr")?,
         heartbeat_interval,
         heartbeat_timeout: if block.has("heartbeat_timeout") {
             block.nonzero("heartbeat_timeout")
@@ -66,7 +66,7 @@ fn server_service(
     Some(ServerService {
         name: section.name(),
         kind: section.kind()?,
-        bind_addr: section.address("bind_addr")?,
+        bind_addr: section.addresses("bind_addr")?,
         token: token?,
         udp_timeout: section.nonzero("udp_timeout"),
         nodelay: section.flag("nodelay").or_else(|| link_nodelay(block))?,
@@ -81,16 +81,15 @@ fn refuse_taken_address(
     block: &Section<'_>,
     faults: &mut Faults<'_>,
 ) {
-    let address = &service.bind_addr;
-    let is_same = |other: &&ServerService| other.kind == service.kind && other.bind_addr == *address;
-    let holder = match others.iter().find(is_same) {
-        Some(other) => keys::display(&["server", "services", &other.name]),
-        None if service.kind == Kind::Tcp && block.address("bind_addr").as_ref() == Some(address) => {
-            block.key("bind_addr")
-        }
-        None => return,
-    };
-    if address.port != 0 {
+    let control = block.addresses("bind_addr").filter(|_| service.kind == Kind::Tcp);
+    let is_control = |address: &HostPort| control.as_ref().is_some_and(|control| control.contains(address));
+    for address in service.bind_addr.iter().filter(|address| address.port != 0) {
+        let is_same = |other: &&ServerService| other.kind == service.kind && other.bind_addr.contains(address);
+        let holder = match others.iter().find(is_same) {
+            Some(other) => keys::display(&["server", "services", &other.name]),
+            None if is_control(address) => block.key("bind_addr"),
+            None => continue,
+        };
         let text = format!("\"{address}\" is already taken by {holder}; each service needs an address of its own");
         faults.wrong(section.at_value("bind_addr"), &section.key("bind_addr"), &text);
     }
@@ -103,7 +102,7 @@ fn client(block: &Section<'_>, faults: &mut Faults<'_>) -> Option<Client> {
         services.extend(client_service(&section, block, &default_token, faults));
     }
     Some(Client {
-        remote_addr: block.address("remote_addr")?,
+        remote_addr: block.addresses("remote_addr")?,
         heartbeat_timeout: block.nonzero("heartbeat_timeout"),
         retry_interval: block.duration("retry_interval")?,
         prefer_ipv6: block.flag("prefer_ipv6")?,
@@ -279,6 +278,10 @@ impl<'a> Section<'a> {
     /// For keys where 0 means off.
     fn nonzero(&self, key: &str) -> Option<Duration> {
         self.duration(key).filter(|duration| !duration.is_zero())
+    }
+
+    fn addresses(&self, key: &str) -> Option<Addresses> {
+        self.address(key).map(|address| Addresses(vec![address]))
     }
 
     fn address(&self, key: &str) -> Option<HostPort> {

@@ -44,7 +44,7 @@ use std::path::Path;
 
 use toml::de::DeTable;
 
-pub use addr::HostPort;
+pub use addr::{Addresses, HostPort};
 pub use errors::Errors;
 pub use help::{help, readme_reference};
 pub use secret::{Input, Secret};

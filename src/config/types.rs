@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{HostPort, Input, Secret};
+use super::{Addresses, HostPort, Input, Secret};
 
 /// Which end of the tunnel this process is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +77,7 @@ impl Config {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Server {
     /// Where clients connect.
-    pub bind_addr: HostPort,
+    pub bind_addr: Addresses,
     /// How often a client is sent something; `None` = no heartbeats.
     pub heartbeat_interval: Option<Duration>,
     /// How long a client may be silent; `None` = TCP alone decides.
@@ -100,7 +100,7 @@ pub struct ServerService {
     /// What visitors speak.
     pub kind: Kind,
     /// Where visitors connect. Port 0 lets the system choose.
-    pub bind_addr: HostPort,
+    pub bind_addr: Addresses,
     /// Its own or the default token; never empty.
     pub token: Secret,
     /// How long a visitor of a UDP service is remembered without a datagram; `None` = until others need its place.
@@ -113,7 +113,7 @@ pub struct ServerService {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Client {
     /// The server's address; a name is resolved at each attempt.
-    pub remote_addr: HostPort,
+    pub remote_addr: Addresses,
     /// How long the server may be silent; `None` = TCP alone decides.
     pub heartbeat_timeout: Option<Duration>,
     /// The longest pause between two attempts to connect; may be zero.

@@ -158,10 +158,13 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Listens at `address`.
-    pub fn bind(address: SocketAddr) -> io::Result<Listener> {
+    /// Listens at `address`; `v6_only`: not for IPv4 as well.
+    pub fn bind(address: SocketAddr, v6_only: bool) -> io::Result<Listener> {
         let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_reuse_address(true)?;
+        if v6_only {
+            socket.set_only_v6(true)?;
+        }
         socket.set_nonblocking(true)?;
         socket.bind(&SockAddr::from(address))?;
         socket.listen(limits::BACKLOG)?;

@@ -19,6 +19,12 @@ impl Owned {
         self.0.is_finished()
     }
 
+    /// Ends it, and waits until what it held is let go of.
+    pub async fn end(&mut self) {
+        self.0.abort();
+        self.over().await;
+    }
+
     /// Waits until it is.
     pub async fn over(&mut self) {
         let _ = (&mut self.0).await;

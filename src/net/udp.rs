@@ -35,9 +35,12 @@ pub struct Received<'a> {
 }
 
 impl UdpSocket {
-    /// A public socket at `address`.
-    pub fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
+    /// A public socket at `address`; `v6_only`: not for IPv4 as well.
+    pub fn bind(address: SocketAddr, v6_only: bool) -> io::Result<UdpSocket> {
         let socket = UdpSocket::new(address)?;
+        if v6_only {
+            socket.fd.get_ref().set_only_v6(true)?;
+        }
         let _ = socket.fd.get_ref().set_recv_buffer_size(limits::UDP_RECEIVE);
         socket.fd.get_ref().bind(&SockAddr::from(address))?;
         Ok(socket)

@@ -3,15 +3,21 @@
 //! ```text
 //! mod         accepts links, keeps them, ends them
 //! seat        one link's registrations: proof, contest, answer
-//! public      a TCP service's public address and its visitors
+//! retire      links whose time is over, but not that of their visitors
+//! services    what is configured, and what is there of it
+//! port        bound addresses
+//! public      visitors of a TCP service
 //! udp         the same of a UDP service
 //! registry    who is registered for what                     (pure)
 //! strangers   who proved nothing                             (pure)
 //! ```
 
+mod port;
 mod public;
 mod registry;
+mod retire;
 mod seat;
+mod services;
 #[cfg(feature = "status")]
 mod status;
 mod strangers;
@@ -36,24 +42,26 @@ use crate::link::Setup;
 use crate::net::greet::greet;
 use crate::net::link::{Ended, Link};
 use crate::net::socket::{Listener, Socket};
-use crate::net::task::{Owned, Stop, until};
-use crate::net::visitor::Counters;
+use crate::net::task::{Owned, Stop};
 use crate::net::wire::Wire;
 use crate::net::{Process, pump};
 use crate::proto::{End, Leave, Session};
 use crate::transport;
 
-use public::Public;
+use port::{Candidates, Port};
 use registry::{LinkId, Registry};
 use seat::Seat;
+use services::Services;
 use strangers::Strangers;
 
 /// A running server.
 pub struct Server {
     process: Rc<Process>,
-    setup: Setup,
-    config: config::Server,
-    services: Vec<Service>,
+    config: RefCell<Rc<config::Server>>,
+    setup: RefCell<Rc<Setup>>,
+    /// Where clients come.
+    port: RefCell<Option<Port>>,
+    services: Services,
     registry: RefCell<Registry>,
     links: RefCell<BTreeMap<LinkId, Entry>>,
     next_link: Cell<LinkId>,
@@ -62,54 +70,70 @@ pub struct Server {
     warned: Cell<bool>,
 }
 
-/// A service of the configuration, and what is there of it now.
-struct Service {
-    config: config::ServerService,
-    counters: Rc<Counters>,
-    public: RefCell<Option<Public>>,
-    last_error: RefCell<String>,
-}
-
 /// A connection to the control port: a stranger's until `link` is there and has proven something.
 struct Entry {
     task: Owned,
     link: Option<Rc<Link>>,
+    /// Ends it, by and by: it takes no new registration.
+    retiring: Option<Owned>,
 }
 
 impl Server {
     /// Ready to [`run`](Self::run).
     pub fn new(process: Rc<Process>, config: config::Server) -> Rc<Server> {
-        let services = config.services.iter().map(Service::new).collect::<Vec<_>>();
-        Rc::new(Server {
+        let server = Server {
             process,
-            registry: RefCell::new(Registry::new(services.len())),
-            services,
-            setup: transport::setup(&config.transport),
-            config,
+            setup: RefCell::new(Rc::new(transport::setup(&config.transport))),
+            port: RefCell::default(),
+            services: Services::default(),
+            registry: RefCell::default(),
             links: RefCell::default(),
             next_link: Cell::new(1),
             strangers: RefCell::default(),
             warned: Cell::new(false),
-        })
+            config: RefCell::new(Rc::new(config)),
+        };
+        server.config().services.iter().for_each(|service| server.add(service));
+        Rc::new(server)
     }
 
     /// Serves until `stop`, then says goodbye to all clients.
     pub async fn run(self: &Rc<Self>, stop: &mut Stop<'_>) -> Result<(), StartError> {
-        let listener = self.listen().await?;
-        info!("listening for clients addr={}", listener.address());
-        until(stop, self.accept(&listener)).await;
-        drop(listener);
+        let at = &self.config().bind_addr;
+        let port = match port::resolve(&self.process.names, at).await {
+            Ok(found) => self.listen(&found),
+            Err(error) => Err(error),
+        };
+        let port =
+            port.map_err(|error| StartError(format!("cannot listen for clients at {at} (server.bind_addr): {error}")))?;
+        info!("listening for clients addr={port}");
+        *self.port.borrow_mut() = Some(port);
+        stop.await;
         self.end().await;
         Ok(())
     }
 
-    async fn listen(&self) -> Result<Listener, StartError> {
-        let at = &self.config.bind_addr;
-        let bound = match self.process.names.resolve(&at.host, at.port, false).await {
-            Ok(addresses) => first_of(&addresses, Listener::bind),
-            Err(error) => Err(error),
-        };
-        bound.map_err(|error| StartError(format!("cannot listen for clients at {at} (server.bind_addr): {error}")))
+    fn config(&self) -> Rc<config::Server> {
+        self.config.borrow().clone()
+    }
+
+    fn setup(&self) -> Rc<Setup> {
+        self.setup.borrow().clone()
+    }
+
+    /// One more service that clients may claim.
+    fn add(&self, service: &config::ServerService) {
+        let service = self.services.add(service);
+        self.registry.borrow_mut().add(service.id);
+    }
+
+    /// Takes clients at `found`.
+    fn listen(self: &Rc<Self>, found: &[Candidates<'_>]) -> std::io::Result<Port> {
+        Port::open(found, &|address, v6_only| {
+            let listener = Listener::bind(address, v6_only)?;
+            let (server, address) = (self.clone(), listener.address());
+            Ok((address, Owned::spawn(async move { server.accept(&listener).await })))
+        })
     }
 
     async fn accept(self: &Rc<Self>, listener: &Listener) {
@@ -138,24 +162,28 @@ impl Server {
             let oldest = strangers().map(|(&id, _)| id).next();
             oldest.and_then(|oldest| links.remove(&oldest));
         }
-        links.insert(id, Entry { task, link: None });
+        let entry = Entry {
+            task,
+            link: None,
+            retiring: None,
+        };
+        links.insert(id, entry);
     }
 
     /// A connection's whole life.
     async fn attend(self: Rc<Self>, id: LinkId, socket: socket2::Socket, peer: SocketAddr) {
         let prove_by = self.process.now().after(Duration::from_secs(limits::HANDSHAKE_TIME));
-        let Ok(socket) = Socket::new(socket, &transport::options(&self.config.transport)) else {
+        let config = self.config();
+        let Ok(socket) = Socket::new(socket, &transport::options(&config.transport)) else {
             return;
         };
-        let Ok(ours) = self
-            .process
-            .hello(self.config.heartbeat_interval, self.config.heartbeat_timeout)
-        else {
+        let Ok(ours) = self.process.hello(config.heartbeat_interval, config.heartbeat_timeout) else {
             return;
         };
-        let Ok(cover) = self.setup.cover(End::Server, "") else {
+        let Ok(cover) = self.setup().cover(End::Server, "") else {
             return;
         };
+        drop(config);
         let mut wire = Wire::new(socket, cover);
         let met = greet(&mut wire, End::Server, ours.clone());
         let (met, early) = match tokio::time::timeout(Duration::from_secs(limits::HANDSHAKE_TIME), met).await {
@@ -177,7 +205,7 @@ impl Server {
 
     /// Says once that links over plain TCP can be read and changed by others.
     fn warn_if_open(&self, peer: SocketAddr) {
-        if self.setup.is_open() && !peer.ip().to_canonical().is_loopback() && !self.warned.replace(true) {
+        if self.setup().is_open() && !peer.ip().to_canonical().is_loopback() && !self.warned.replace(true) {
             warn!("{}", crate::PLAIN_TCP);
         }
     }
@@ -218,9 +246,11 @@ impl Server {
     }
 
     async fn end(&self) {
+        self.port.borrow_mut().take();
         self.services
+            .all()
             .iter()
-            .for_each(|service| drop(service.public.borrow_mut().take()));
+            .for_each(|service| drop(service.port.borrow_mut().take()));
         let mut entries = core::mem::take(&mut *self.links.borrow_mut());
         entries.retain(|_, entry| !entry.is_stranger());
         for link in entries.values().filter_map(|entry| entry.link.as_ref()) {
@@ -236,31 +266,8 @@ impl Server {
     }
 }
 
-impl Service {
-    fn new(config: &config::ServerService) -> Service {
-        Service {
-            config: config.clone(),
-            counters: Rc::default(),
-            public: RefCell::default(),
-            last_error: RefCell::default(),
-        }
-    }
-}
-
 impl Entry {
     fn is_stranger(&self) -> bool {
         self.link.as_ref().is_none_or(|link| !link.is_proven())
     }
-}
-
-/// What `bind` makes of the first of `addresses` that it can make something of.
-fn first_of<T>(addresses: &[SocketAddr], bind: fn(SocketAddr) -> std::io::Result<T>) -> std::io::Result<T> {
-    let mut failed = std::io::ErrorKind::AddrNotAvailable.into();
-    for &address in addresses {
-        match bind(address) {
-            Ok(bound) => return Ok(bound),
-            Err(error) => failed = error,
-        }
-    }
-    Err(failed)
 }

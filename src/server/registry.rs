@@ -3,6 +3,12 @@
 //! A service has at most one member here. A second client that wants its place contests it: the incumbent is asked
 //! whether it is alive, and only a dead one makes room. The same client's newer link always replaces its older one.
 
+use std::collections::BTreeMap;
+
+/// Names a service, through all changes of the configuration; none is used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ServiceId(pub u32);
+
 /// Names a link of this server; a later one has a larger number.
 pub type LinkId = u64;
 
@@ -30,33 +36,38 @@ pub enum Claim {
     Busy,
 }
 
-/// All services of a server, by their place in its configuration.
+/// Who holds what.
+#[derive(Default)]
 pub struct Registry {
-    places: Vec<Place>,
+    places: BTreeMap<ServiceId, Place>,
 }
 
-#[derive(Clone, Default)]
+#[derive(Default)]
 struct Place {
     member: Option<Member>,
     contested: bool,
 }
 
 impl Registry {
-    /// Of `services` services without members.
-    pub fn new(services: usize) -> Self {
-        Registry {
-            places: vec![Place::default(); services],
-        }
+    /// A service without members.
+    pub fn add(&mut self, service: ServiceId) {
+        self.places.insert(service, Place::default());
+    }
+
+    #[allow(dead_code, reason = "for the reload that follows")]
+    /// There is no such service any more. Gives who held it.
+    pub fn remove(&mut self, service: ServiceId) -> Option<Member> {
+        self.places.remove(&service)?.member
     }
 
     /// Who gets the next visitor.
-    pub fn pick(&self, service: usize) -> Option<Member> {
-        self.places.get(service)?.member
+    pub fn pick(&self, service: ServiceId) -> Option<Member> {
+        self.places.get(&service)?.member
     }
 
     /// Somebody whose token is proven wants the service.
-    pub fn claim(&mut self, service: usize, member: Member) -> Claim {
-        let Some(place) = self.places.get_mut(service) else {
+    pub fn claim(&mut self, service: ServiceId, member: Member) -> Claim {
+        let Some(place) = self.places.get_mut(&service) else {
             return Claim::Busy;
         };
         match place.member {
@@ -78,8 +89,8 @@ impl Registry {
     }
 
     /// Ends a contest. True: the place is `claimant`'s, whatever `incumbent` held is void.
-    pub fn settle(&mut self, service: usize, incumbent: Member, alive: bool, claimant: Member) -> bool {
-        let Some(place) = self.places.get_mut(service) else {
+    pub fn settle(&mut self, service: ServiceId, incumbent: Member, alive: bool, claimant: Member) -> bool {
+        let Some(place) = self.places.get_mut(&service) else {
             return false;
         };
         place.contested = false;
@@ -90,24 +101,53 @@ impl Registry {
         free
     }
 
-    /// A registration is void.
-    pub fn withdraw(&mut self, service: usize, member: Member) {
-        if let Some(place) = self.places.get_mut(service) {
-            place.member.take_if(|held| *held == member);
-        }
+    /// A registration is void. True: it was not void before.
+    pub fn withdraw(&mut self, service: ServiceId, member: Member) -> bool {
+        let place = self.places.get_mut(&service);
+        place.is_some_and(|place| place.member.take_if(|held| *held == member).is_some())
+    }
+
+    /// The client withdraws what it registered over `link` as `id`. Gives the service that lost its last member by it.
+    pub fn unregister(&mut self, link: LinkId, id: u16) -> Option<ServiceId> {
+        self.void(&|member| member.link == link && member.id == id).pop()
     }
 
     /// A link is gone. Gives the services that lost their last member by it.
-    pub fn leave(&mut self, link: LinkId) -> Vec<usize> {
-        let left = self.places.iter_mut().enumerate();
-        left.filter_map(|(service, place)| place.member.take_if(|member| member.link == link).map(|_| service))
-            .collect()
+    pub fn leave(&mut self, link: LinkId) -> Vec<ServiceId> {
+        self.void(&|member| member.link == link)
+    }
+
+    #[allow(dead_code, reason = "for the reload that follows")]
+    /// What is registered over `link`.
+    pub fn held(&self, link: LinkId) -> Vec<(ServiceId, Member)> {
+        let members = self
+            .places
+            .iter()
+            .filter_map(|(&service, place)| Some((service, place.member?)));
+        members.filter(|(_, member)| member.link == link).collect()
+    }
+
+    fn void(&mut self, is_void: &dyn Fn(&Member) -> bool) -> Vec<ServiceId> {
+        let places = self.places.iter_mut();
+        let left =
+            places.filter_map(|(&service, place)| place.member.take_if(|member| is_void(member)).map(|_| service));
+        left.collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const ONE: ServiceId = ServiceId(1);
+    const TWO: ServiceId = ServiceId(2);
+
+    fn registry() -> Registry {
+        let mut registry = Registry::default();
+        registry.add(ONE);
+        registry.add(TWO);
+        registry
+    }
 
     fn member(link: LinkId, client: u8) -> Member {
         Member {
@@ -119,50 +159,75 @@ mod tests {
 
     #[test]
     fn the_first_client_has_the_service_until_it_leaves() {
-        let mut registry = Registry::new(2);
-        assert_eq!(registry.claim(1, member(1, 1)), Claim::Granted);
-        assert_eq!(registry.pick(1), Some(member(1, 1)));
-        assert_eq!(registry.pick(0), None);
-        assert_eq!(registry.leave(1), [1]);
-        assert_eq!(registry.claim(1, member(2, 2)), Claim::Granted);
+        let mut registry = registry();
+        assert_eq!(registry.claim(TWO, member(1, 1)), Claim::Granted);
+        assert_eq!(registry.pick(TWO), Some(member(1, 1)));
+        assert_eq!(registry.pick(ONE), None);
+        assert_eq!(registry.leave(1), [TWO]);
+        assert_eq!(registry.claim(TWO, member(2, 2)), Claim::Granted);
     }
 
     #[test]
     fn a_client_that_comes_back_replaces_its_own_stale_link() {
-        let mut registry = Registry::new(1);
-        registry.claim(0, member(1, 1));
-        assert_eq!(registry.claim(0, member(2, 1)), Claim::Replaced(member(1, 1)));
-        assert_eq!(registry.leave(1), [0; 0]);
-        assert_eq!(registry.pick(0), Some(member(2, 1)));
+        let mut registry = registry();
+        registry.claim(ONE, member(1, 1));
+        assert_eq!(registry.claim(ONE, member(2, 1)), Claim::Replaced(member(1, 1)));
+        assert_eq!(registry.leave(1), []);
+        assert_eq!(registry.pick(ONE), Some(member(2, 1)));
     }
 
     #[test]
     fn another_client_gets_the_place_of_a_dead_one_only() {
-        let mut registry = Registry::new(1);
-        registry.claim(0, member(1, 1));
-        assert_eq!(registry.claim(0, member(2, 2)), Claim::Contested(member(1, 1)));
-        assert_eq!(registry.claim(0, member(3, 3)), Claim::Busy);
-        assert!(!registry.settle(0, member(1, 1), true, member(2, 2)));
-        assert_eq!(registry.claim(0, member(3, 3)), Claim::Contested(member(1, 1)));
-        assert!(registry.settle(0, member(1, 1), false, member(3, 3)));
-        assert_eq!(registry.pick(0), Some(member(3, 3)));
+        let mut registry = registry();
+        registry.claim(ONE, member(1, 1));
+        assert_eq!(registry.claim(ONE, member(2, 2)), Claim::Contested(member(1, 1)));
+        assert_eq!(registry.claim(ONE, member(3, 3)), Claim::Busy);
+        assert!(!registry.settle(ONE, member(1, 1), true, member(2, 2)));
+        assert_eq!(registry.claim(ONE, member(3, 3)), Claim::Contested(member(1, 1)));
+        assert!(registry.settle(ONE, member(1, 1), false, member(3, 3)));
+        assert_eq!(registry.pick(ONE), Some(member(3, 3)));
     }
 
     #[test]
     fn a_contest_is_void_when_somebody_else_has_come_meanwhile() {
-        let mut registry = Registry::new(1);
-        registry.claim(0, member(1, 1));
-        registry.claim(0, member(2, 2));
+        let mut registry = registry();
+        registry.claim(ONE, member(1, 1));
+        registry.claim(ONE, member(2, 2));
         registry.leave(1);
-        registry.claim(0, member(3, 3));
-        assert!(!registry.settle(0, member(1, 1), false, member(2, 2)));
-        assert_eq!(registry.pick(0), Some(member(3, 3)));
+        registry.claim(ONE, member(3, 3));
+        assert!(!registry.settle(ONE, member(1, 1), false, member(2, 2)));
+        assert_eq!(registry.pick(ONE), Some(member(3, 3)));
     }
 
     #[test]
     fn one_link_cannot_hold_a_service_twice() {
-        let mut registry = Registry::new(1);
-        registry.claim(0, member(1, 1));
-        assert_eq!(registry.claim(0, Member { id: 7, ..member(1, 1) }), Claim::Busy);
+        let mut registry = registry();
+        registry.claim(ONE, member(1, 1));
+        assert_eq!(registry.claim(ONE, Member { id: 7, ..member(1, 1) }), Claim::Busy);
+    }
+
+    #[test]
+    fn a_service_that_is_removed_has_no_place() {
+        let mut registry = registry();
+        registry.claim(ONE, member(1, 1));
+        assert_eq!(registry.remove(ONE), Some(member(1, 1)));
+        assert_eq!(registry.remove(ONE), None);
+        assert_eq!(registry.pick(ONE), None);
+        assert_eq!(registry.claim(ONE, member(1, 1)), Claim::Busy);
+        assert_eq!(registry.leave(1), []);
+    }
+
+    #[test]
+    fn a_registration_is_withdrawn_by_its_number() {
+        let mut registry = registry();
+        let second = Member { id: 7, ..member(1, 1) };
+        registry.claim(ONE, member(1, 1));
+        registry.claim(TWO, second);
+        assert_eq!(registry.held(1), [(ONE, member(1, 1)), (TWO, second)]);
+        assert_eq!(registry.unregister(1, 9), None);
+        assert_eq!(registry.unregister(2, 7), None);
+        assert_eq!(registry.unregister(1, 7), Some(TWO));
+        assert_eq!(registry.held(1), [(ONE, member(1, 1))]);
+        assert!(!registry.withdraw(TWO, second) && registry.withdraw(ONE, member(1, 1)));
     }
 }

@@ -11,9 +11,11 @@ use crate::limits;
 use crate::net::link::{Link, Owner};
 use crate::net::task::Owned;
 use crate::net::visitor::{Visitor, add};
-use crate::proto::{Cause, Decline, Leave, Protocol, Registration};
+use crate::proto::{Cause, Decline, Protocol, Registration};
 
-use super::registry::{Claim, LinkId, Member};
+use super::port::{self, Candidates, Port};
+use super::registry::{Claim, LinkId, Member, ServiceId};
+use super::services::Service;
 use super::{Server, public, udp};
 
 /// A link as the server's business.
@@ -50,23 +52,18 @@ impl Seat {
     }
 
     /// The service that a registration has proven its token for.
-    fn prove(&self, link: &Rc<Link>, registration: &Registration) -> Result<usize, No<'static>> {
-        let services = &self.server.services;
-        let found = services
-            .iter()
-            .position(|service| service.config.name == registration.name);
-        let token = found
-            .and_then(|number| services.get(number))
-            .map(|service| service.config.token.as_bytes());
+    fn prove(&self, link: &Rc<Link>, registration: &Registration) -> Result<Rc<Service>, No<'static>> {
+        let found = self.server.services.named(&registration.name);
+        let config = found.as_ref().map(|service| service.config());
         // An unknown name costs the same work as a wrong token.
-        let proven = link.prove(registration, token);
+        let proven = link.prove(registration, config.as_ref().map(|config| config.token.as_bytes()));
         let wrong = if found.is_some() {
             "wrong token"
         } else {
             "unknown service"
         };
         match found.filter(|_| proven) {
-            Some(number) => Ok(number),
+            Some(service) => Ok(service),
             None => {
                 let to_client = if link.is_proven() { wrong } else { UNPROVEN };
                 Err(No {
@@ -78,11 +75,10 @@ impl Seat {
         }
     }
 
-    fn check(&self, registration: &Registration, number: usize) -> Result<(), No<'static>> {
-        let kind = self.server.services.get(number).map(|service| service.config.kind);
-        let (same, words) = match (kind, registration.protocol) {
-            (Some(Kind::Tcp), Protocol::Tcp) | (Some(Kind::Udp), Protocol::Udp) => (true, ""),
-            (Some(Kind::Udp), _) => (false, "wrong type: the service is udp at the server"),
+    fn check(&self, registration: &Registration, service: &Service) -> Result<(), No<'static>> {
+        let (same, words) = match (service.config().kind, registration.protocol) {
+            (Kind::Tcp, Protocol::Tcp) | (Kind::Udp, Protocol::Udp) => (true, ""),
+            (Kind::Udp, _) => (false, "wrong type: the service is udp at the server"),
             _ => (false, "wrong type: the service is tcp at the server"),
         };
         let no = |code, words| {
@@ -94,6 +90,7 @@ impl Seat {
         };
         match () {
             () if !same => no(Decline::WrongProtocol, words),
+            () if self.server.is_retiring(self.id) => no(Decline::Unavailable, "this link's keys are out of date"),
             () if self.server.clients().len() > limits::MAX_LINKS => {
                 no(Decline::Full, "the server has too many clients")
             }
@@ -101,25 +98,25 @@ impl Seat {
         }
     }
 
-    fn claim(&self, link: &Rc<Link>, registration: Registration, number: usize) -> Result<(), No<'static>> {
+    fn claim(&self, link: &Rc<Link>, registration: Registration, service: Rc<Service>) -> Result<(), No<'static>> {
         let member = Member {
             link: self.id,
             instance: link.instance(),
             id: registration.id,
         };
-        let claim = self.server.registry.borrow_mut().claim(number, member);
+        let claim = self.server.registry.borrow_mut().claim(service.id, member);
         let server = self.server.clone();
         let link = link.clone();
         match claim {
             Claim::Granted => {}
-            Claim::Replaced(old) => server.replace(old),
+            Claim::Replaced(old) => server.displace(old),
             Claim::Busy => return Err(TAKEN),
             Claim::Contested(incumbent) => {
-                self.later(async move { server.contest(&link, &registration, number, member, incumbent).await });
+                self.later(async move { server.contest(&link, &registration, &service, member, incumbent).await });
                 return Ok(());
             }
         }
-        self.later(async move { server.establish(&link, &registration, number, member).await });
+        self.later(async move { server.establish(&link, &registration, &service, member).await });
         Ok(())
     }
 
@@ -149,14 +146,19 @@ impl Owner for Seat {
     fn on_register(&self, link: &Rc<Link>, registration: Registration) {
         let asked = self
             .prove(link, &registration)
-            .and_then(|number| self.check(&registration, number).map(|()| number));
+            .and_then(|service| self.check(&registration, &service).map(|()| service));
         let refused = match asked {
-            Ok(number) => self.claim(link, registration.clone(), number),
+            Ok(service) => self.claim(link, registration.clone(), service),
             Err(no) => Err(no),
         };
         if let Err(no) = refused {
             self.refuse(link, &registration, &no);
         }
+    }
+
+    fn on_unregister(&self, _link: &Rc<Link>, id: u16) {
+        let left = self.server.registry.borrow_mut().unregister(self.id, id);
+        left.into_iter().for_each(|service| self.server.close(service));
     }
 
     fn on_refused(&self, link: &Rc<Link>, visitor: &Visitor, cause: Cause) {
@@ -170,32 +172,34 @@ impl Owner for Seat {
     fn on_ended(&self, _link: &Rc<Link>) {
         self.pending.borrow_mut().clear();
         let left = self.server.registry.borrow_mut().leave(self.id);
-        left.into_iter().for_each(|number| self.server.close(number));
+        left.into_iter().for_each(|service| self.server.close(service));
     }
 }
 
 impl Server {
     /// Sees to it that the service is public, then tells its new member.
-    async fn establish(self: Rc<Self>, link: &Rc<Link>, registration: &Registration, number: usize, member: Member) {
-        let Some(service) = self.services.get(number) else {
-            return;
-        };
-        let opened = self.publish(number, member).await;
-        if self.registry.borrow().pick(number) != Some(member) {
+    async fn establish(
+        self: Rc<Self>,
+        link: &Rc<Link>,
+        registration: &Registration,
+        service: &Rc<Service>,
+        member: Member,
+    ) {
+        let opened = self.publish(service, member).await;
+        if self.registry.borrow().pick(service.id) != Some(member) {
             return;
         }
+        let config = service.config();
         match opened {
             Ok(address) => {
                 service.last_error.borrow_mut().clear();
-                info!(
-                    "service is up service={} addr={address} peer={}",
-                    service.config.name, link.peer
-                );
-                link.accept(registration, service.config.token.as_bytes(), &address);
+                let (name, peer) = (&config.name, link.peer);
+                info!("service is up service={name} addr={address} peer={peer}");
+                link.accept(registration, config.token.as_bytes(), &address);
             }
             Err(error) => {
-                self.registry.borrow_mut().withdraw(number, member);
-                let words = format!("cannot listen at {}: {error}", service.config.bind_addr);
+                self.registry.borrow_mut().withdraw(service.id, member);
+                let words = format!("cannot listen at {}: {error}", config.bind_addr);
                 let no = No {
                     code: Decline::Unavailable,
                     to_client: &words,
@@ -208,35 +212,34 @@ impl Server {
     }
 
     /// Binds the service's address unless it is bound; gives it in words.
-    async fn publish(self: &Rc<Self>, number: usize, member: Member) -> std::io::Result<String> {
-        let Some(service) = self.services.get(number) else {
-            return Err(std::io::ErrorKind::NotFound.into());
-        };
-        let at = &service.config.bind_addr;
-        let addresses = self.process.names.resolve(&at.host, at.port, false).await?;
-        let mut public = service.public.borrow_mut();
-        if public.is_none() && self.registry.borrow().pick(number) == Some(member) {
-            *public = Some(match service.config.kind {
-                Kind::Tcp => public::open(self, number, &addresses)?,
-                Kind::Udp => udp::open(self, number, &addresses)?,
-            });
+    async fn publish(self: &Rc<Self>, service: &Rc<Service>, member: Member) -> std::io::Result<String> {
+        let config = service.config();
+        let found = port::resolve(&self.process.names, &config.bind_addr).await?;
+        let mut port = service.port.borrow_mut();
+        if port.is_none() && self.registry.borrow().pick(service.id) == Some(member) {
+            *port = Some(self.open(service, config.kind, &found)?);
         }
-        Ok(public
-            .as_ref()
-            .map(|public| public.address.to_string())
-            .unwrap_or_default())
+        Ok(port.as_ref().map(Port::to_string).unwrap_or_default())
+    }
+
+    /// Takes visitors at `found`.
+    pub(super) fn open(
+        self: &Rc<Self>,
+        service: &Rc<Service>,
+        kind: Kind,
+        found: &[Candidates<'_>],
+    ) -> std::io::Result<Port> {
+        let open = match kind {
+            Kind::Tcp => public::open,
+            Kind::Udp => udp::open,
+        };
+        Port::open(found, &|address, v6_only| open(self, service, address, v6_only))
     }
 
     /// Closes the address of a service without members.
-    fn close(&self, number: usize) {
-        let Some(service) = self.services.get(number) else {
-            return;
-        };
-        if let Some(public) = service.public.borrow_mut().take() {
-            info!(
-                "service is down service={} addr={}",
-                service.config.name, public.address
-            );
+    fn close(&self, service: ServiceId) {
+        if let Some(service) = self.services.get(service) {
+            service.close();
         }
     }
 
@@ -245,7 +248,7 @@ impl Server {
         self: Rc<Self>,
         link: &Rc<Link>,
         registration: &Registration,
-        number: usize,
+        service: &Rc<Service>,
         claimant: Member,
         incumbent: Member,
     ) {
@@ -256,29 +259,21 @@ impl Server {
             tokio::time::sleep(Duration::from_secs(limits::CONTEST_TIME)).await;
         }
         let alive = self.link(incumbent.link).is_some_and(|holder| holder.heard() > asked);
-        let won = self.registry.borrow_mut().settle(number, incumbent, alive, claimant);
+        let won = self
+            .registry
+            .borrow_mut()
+            .settle(service.id, incumbent, alive, claimant);
         if !won {
             self.log_refusal(link, registration, &TAKEN);
             return link.decline(registration.id, TAKEN.code, TAKEN.to_client);
         }
-        self.replace(incumbent);
-        self.establish(link, registration, number, claimant).await;
-    }
-
-    /// Ends the link of a member that lost its place.
-    fn replace(&self, old: Member) {
-        if let Some(link) = self.link(old.link) {
-            link.leave(Leave::Replaced, "a newer link has taken this one's place");
-        }
+        self.supersede(incumbent.link);
+        self.establish(link, registration, service, claimant).await;
     }
 
     /// Warns; but not each time the same.
     fn log_refusal(&self, link: &Rc<Link>, registration: &Registration, no: &No<'_>) {
-        let named = self
-            .services
-            .iter()
-            .find(|service| service.config.name == registration.name);
-        let repeated = match named {
+        let repeated = match self.services.named(&registration.name) {
             Some(service) => service.last_error.replace(no.to_log.into()) == no.to_log,
             None => !self.strangers.borrow_mut().may_log(self.process.now()),
         };

@@ -4,6 +4,7 @@ use crate::net::visitor::Counters;
 use crate::status::{Service, Snapshot};
 
 use super::Server;
+use super::port::Port;
 
 impl Server {
     /// As it is now.
@@ -13,18 +14,21 @@ impl Server {
             role: "server",
             uptime: self.process.uptime(),
             links: self.clients().iter().map(|link| link.snapshot()).collect(),
-            services: (0..self.services.len())
-                .filter_map(|number| self.service_snapshot(number))
+            services: self
+                .services
+                .all()
+                .iter()
+                .map(|service| self.service_snapshot(service))
                 .collect(),
             streams: (budget.streams(), budget.max_streams()),
             last_error: String::new(),
         }
     }
 
-    fn service_snapshot(&self, number: usize) -> Option<Service> {
-        let service = self.services.get(number)?;
-        let public = service.public.borrow();
-        let member = self.registry.borrow().pick(number);
+    fn service_snapshot(&self, service: &super::services::Service) -> Service {
+        let config = service.config();
+        let port = service.port.borrow();
+        let member = self.registry.borrow().pick(service.id);
         let link = member.and_then(|member| self.link(member.link));
         let Counters {
             visitors,
@@ -34,14 +38,11 @@ impl Server {
             refused,
             dropped,
         } = &*service.counters;
-        Some(Service {
-            name: service.config.name.clone(),
-            kind: service.config.kind.name(),
-            up: public.is_some(),
-            public: public
-                .as_ref()
-                .map(|public| public.address.to_string())
-                .unwrap_or_default(),
+        Service {
+            name: config.name.clone(),
+            kind: config.kind.name(),
+            up: port.is_some(),
+            public: port.as_ref().map(Port::to_string).unwrap_or_default(),
             target: link.map(|link| link.peer.to_string()).unwrap_or_default(),
             open: open.get(),
             total: visitors.get(),
@@ -50,6 +51,6 @@ impl Server {
             inward: read.get(),
             outward: written.get(),
             last_error: service.last_error.borrow().clone(),
-        })
+        }
     }
 }

@@ -16,25 +16,30 @@ use crate::net::udp::{Flow, Received, UdpSocket, Way};
 use crate::net::visitor::add;
 use crate::proto::{Cause, Time};
 
-use super::public::Public;
-use super::{Server, first_of};
+use super::Server;
+use super::services::Service;
 
-/// Takes datagrams for `service` at the first of `addresses` that can be bound.
-pub fn open(server: &Rc<Server>, service: usize, addresses: &[SocketAddr]) -> io::Result<Public> {
-    let socket = Rc::new(first_of(addresses, UdpSocket::bind)?);
+/// Takes datagrams for `service` at `address`.
+pub fn open(
+    server: &Rc<Server>,
+    service: &Rc<Service>,
+    address: SocketAddr,
+    v6_only: bool,
+) -> io::Result<(SocketAddr, Owned)> {
+    let socket = Rc::new(UdpSocket::bind(address, v6_only)?);
     let address = socket.address()?;
     let door = Door {
         server: server.clone(),
-        service,
+        service: service.clone(),
         socket,
         flows: RefCell::default(),
     };
-    Ok(Public::new(address, Owned::spawn(door.serve())))
+    Ok((address, Owned::spawn(door.serve())))
 }
 
 struct Door {
     server: Rc<Server>,
-    service: usize,
+    service: Rc<Service>,
     socket: Rc<UdpSocket>,
     flows: RefCell<BTreeMap<SocketAddr, Rc<Flow>>>,
 }
@@ -87,8 +92,7 @@ impl Door {
 
     /// A flow for a new source. When there are too many, the least recently used gives way.
     fn admit(&self, datagram: &Received<'_>) -> Option<Rc<Flow>> {
-        let service = self.server.services.get(self.service)?;
-        let member = self.server.registry.borrow().pick(self.service)?;
+        let member = self.server.registry.borrow().pick(self.service.id)?;
         let link = self.server.link(member.link)?;
         if self.flows.borrow().len() >= limits::MAX_FLOWS {
             self.give_way();
@@ -97,11 +101,11 @@ impl Door {
             self.give_way();
             link.open(member.id, datagram.from)
         });
-        let flow = Flow::new(&link, opened?, &service.counters);
+        let flow = Flow::new(&link, opened?, &self.service.counters);
         flow.set_way(Way::Visitor(self.socket.clone(), datagram.from, datagram.to));
         link.join_flow(&flow);
         self.flows.borrow_mut().insert(datagram.from, flow.clone());
-        debug!("visitor service={} peer={}", service.config.name, datagram.from);
+        debug!("visitor service={} peer={}", self.service.config().name, datagram.from);
         Some(flow)
     }
 
@@ -114,17 +118,13 @@ impl Door {
     }
 
     fn count_refused(&self, from: SocketAddr) {
-        if let Some(service) = self.server.services.get(self.service) {
-            add(&service.counters.refused, 1);
-            debug!(
-                "visitor is refused service={} peer={from}: no room",
-                service.config.name
-            );
-        }
+        add(&self.service.counters.refused, 1);
+        let name = &self.service.config().name;
+        debug!("visitor is refused service={name} peer={from}: no room");
     }
 
     fn timeout(&self) -> Option<Duration> {
-        self.server.services.get(self.service)?.config.udp_timeout
+        self.service.config().udp_timeout
     }
 
     /// How long no flow can come to its end.

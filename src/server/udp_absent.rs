@@ -4,10 +4,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
+use crate::net::task::Owned;
+
 use super::Server;
-use super::public::Public;
+use super::services::Service;
 
 /// Says so.
-pub fn open(_: &Rc<Server>, _: usize, _: &[SocketAddr]) -> io::Result<Public> {
+pub fn open(_: &Rc<Server>, _: &Rc<Service>, _: SocketAddr, _: bool) -> io::Result<(SocketAddr, Owned)> {
     Err(io::ErrorKind::Unsupported.into())
 }

@@ -1,0 +1,91 @@
+//! The services of the configuration, and what is there of each now.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use log::info;
+
+use crate::config;
+use crate::net::visitor::Counters;
+
+use super::port::Port;
+use super::registry::ServiceId;
+
+/// All services, by an id that outlives every reload.
+#[derive(Default)]
+pub struct Services {
+    list: RefCell<BTreeMap<ServiceId, Rc<Service>>>,
+    next: Cell<u32>,
+}
+
+/// One service.
+pub struct Service {
+    /// Its place in the registry.
+    pub id: ServiceId,
+    /// Its figures.
+    pub counters: Rc<Counters>,
+    /// Where visitors come, while somebody serves them.
+    pub port: RefCell<Option<Port>>,
+    /// Why the last registration failed.
+    pub last_error: RefCell<String>,
+    config: RefCell<Rc<config::ServerService>>,
+}
+
+impl Services {
+    /// One more.
+    pub fn add(&self, config: &config::ServerService) -> Rc<Service> {
+        let id = ServiceId(self.next.replace(self.next.get() + 1));
+        let service = Rc::new(Service {
+            id,
+            counters: Rc::default(),
+            port: RefCell::default(),
+            last_error: RefCell::default(),
+            config: RefCell::new(Rc::new(config.clone())),
+        });
+        self.list.borrow_mut().insert(id, service.clone());
+        service
+    }
+
+    #[allow(dead_code, reason = "for the reload that follows")]
+    /// Takes one off the list.
+    pub fn remove(&self, id: ServiceId) {
+        self.list.borrow_mut().remove(&id);
+    }
+
+    /// The service `id`, unless it was removed.
+    pub fn get(&self, id: ServiceId) -> Option<Rc<Service>> {
+        self.list.borrow().get(&id).cloned()
+    }
+
+    /// The service of that name.
+    pub fn named(&self, name: &str) -> Option<Rc<Service>> {
+        let list = self.list.borrow();
+        list.values().find(|service| service.config().name == name).cloned()
+    }
+
+    /// All of them, the oldest first.
+    pub fn all(&self) -> Vec<Rc<Service>> {
+        self.list.borrow().values().cloned().collect()
+    }
+}
+
+impl Service {
+    /// What the configuration says of it.
+    pub fn config(&self) -> Rc<config::ServerService> {
+        self.config.borrow().clone()
+    }
+
+    /// Closes its port.
+    pub fn close(&self) {
+        if let Some(port) = self.port.borrow_mut().take() {
+            info!("service is down service={} addr={port}", self.config().name);
+        }
+    }
+
+    #[allow(dead_code, reason = "for the reload that follows")]
+    /// From now on it says this.
+    pub fn configure(&self, config: &config::ServerService) {
+        *self.config.borrow_mut() = Rc::new(config.clone());
+    }
+}
