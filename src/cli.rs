@@ -16,6 +16,7 @@ Usage:
   pinhole [-s|-c] CONFIG                    run as CONFIG says
   pinhole check [-s|-c] CONFIG              check CONFIG, both blocks unless -s or -c
   pinhole status [--json] CONFIG|SOCKET     links, services and traffic of a running one
+  pinhole --genkey                          a new key pair for the transport noise
 
 Options:
   -s, --server      use the [server] block; -s or -c is needed if CONFIG has both
@@ -54,6 +55,10 @@ pub enum Command {
         /// Its control socket, or the configuration that names it.
         path: PathBuf,
     },
+    /// Make a key pair for Noise.
+    Genkey,
+    /// What is asked for is understood and cannot be done; exit with this.
+    Unable(&'static str),
     /// Print every key.
     HelpConfig,
     /// Print [`HELP`].
@@ -109,6 +114,7 @@ fn target() -> String {
 struct Words {
     role: Option<Role>,
     json: bool,
+    genkey: bool,
     /// Asks for a text; whatever else is there does not matter.
     text: Option<Command>,
     plain: Vec<OsString>,
@@ -126,7 +132,8 @@ impl Words {
                 Some(Arg::Short('c') | Arg::Long("client")) => words.set_role(Role::Client)?,
                 Some(Arg::Long("json")) => words.json = true,
                 Some(Arg::Long("genkey")) => {
-                    return usage("--genkey is not in this build, which has no transport with keys");
+                    words.genkey = true;
+                    words.plain.extend(parser.optional_value());
                 }
                 Some(Arg::Short(letter)) => return usage(&format!("unknown option `-{letter}`")),
                 Some(Arg::Long(name)) => return usage(&format!("unknown option `--{name}`")),
@@ -149,6 +156,7 @@ impl Words {
             return Ok(text);
         }
         match self.plain.first().and_then(|word| word.to_str()) {
+            _ if self.genkey => self.genkey(),
             Some("check") => self.check(),
             Some("status") => self.status(),
             _ => self.run(),
@@ -191,6 +199,20 @@ impl Words {
                 path: path.into(),
             }),
             _ => usage("`status` takes one CONFIG or SOCKET"),
+        }
+    }
+
+    /// As rathole is asked: the curve stands behind it, and there is one.
+    fn genkey(self) -> Result<Command, UsageError> {
+        self.refuse_json()?;
+        if !config::available(Group::Transport).contains(&"noise") {
+            return usage("--genkey is not in this build, which has no transport with keys");
+        }
+        match &self.plain[..] {
+            [] => Ok(Command::Genkey),
+            [curve] if curve == "x25519" => Ok(Command::Genkey),
+            [curve] if curve == "x448" => Ok(Command::Unable("there are no keys for x448, only for x25519")),
+            _ => usage("--genkey takes nothing, or `x25519`"),
         }
     }
 
@@ -268,8 +290,9 @@ mod tests {
             ("start x.toml", "there are `check` and `status`"),
             ("a.toml b.toml", "`b.toml` is one too many"),
             ("-s -c x", "exclude each other"),
-            ("--genkey", "not in this build"),
-            ("--genkey x25519", "not in this build"),
+            ("--genkey file.toml", "--genkey"),
+            ("--genkey x25519 file.toml", "--genkey"),
+            ("--genkey=x25518", "--genkey"),
             ("--json x", "belongs to `status`"),
             ("--daemon x", "unknown option `--daemon`"),
             ("-x", "unknown option `-x`"),
@@ -280,6 +303,17 @@ mod tests {
                 error.contains(expected) && error.ends_with("; see pinhole --help"),
                 "{line}: {error}"
             );
+        }
+    }
+
+    #[test]
+    fn keys_are_made_if_there_is_a_transport_for_them() {
+        let has_noise = config::available(Group::Transport).contains(&"noise");
+        for line in ["--genkey", "--genkey x25519", "--genkey=x25519"] {
+            match parsed(line) {
+                Ok(command) => assert!(has_noise && command == Command::Genkey, "{line}"),
+                Err(error) => assert!(!has_noise && error.contains("not in this build"), "{line}: {error}"),
+            }
         }
     }
 
@@ -295,6 +329,6 @@ mod tests {
             version.starts_with(concat!("pinhole ", env!("CARGO_PKG_VERSION"), "\ntarget: ")),
             "{version}"
         );
-        assert!(version.contains("\ntransports: tcp\n"), "{version}");
+        assert!(version.contains("\ntransports: tcp"), "{version}");
     }
 }

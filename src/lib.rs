@@ -99,7 +99,7 @@ async fn serve(config: Config, mut stop: Stop<'_>) -> Result<(), StartError> {
     match config {
         #[cfg(any(feature = "server", not(feature = "client")))]
         Config::Server(config) => {
-            let server = server::Server::new(process, config.clone());
+            let server = server::Server::new(process, config.clone())?;
             #[cfg(feature = "status")]
             let _control = open_control(
                 config.control_socket.as_deref(),
@@ -110,7 +110,7 @@ async fn serve(config: Config, mut stop: Stop<'_>) -> Result<(), StartError> {
         }
         #[cfg(any(feature = "client", not(feature = "server")))]
         Config::Client(config) => {
-            let client = client::Client::new(process, config.clone());
+            let client = client::Client::new(process, config.clone())?;
             #[cfg(feature = "status")]
             let _control = open_control(
                 config.control_socket.as_deref(),
@@ -150,6 +150,12 @@ fn open_control<T: 'static>(
     opened
         .map(Some)
         .map_err(|error| StartError(format!("cannot open control_socket {}: {error}", path.display())))
+}
+
+/// A new key pair for `transport.type = "noise"`, as text; both in base64.
+pub fn generate_key() -> Result<String, StartError> {
+    let (private, public) = link::generate().map_err(StartError)?;
+    Ok(format!("Private Key:\n{}\n\nPublic Key:\n{public}\n", *private))
 }
 
 /// Asks a running pinhole how it is: at its control socket `path`, or at the one that the configuration `path` names.

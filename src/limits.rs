@@ -136,11 +136,35 @@ pub const LINK_UNSENT: u32 = 128 * 1024;
 /// See [`LINK_UNSENT`].
 pub const VISITOR_UNSENT: u32 = 128 * 1024;
 
-/// Bytes that one link can hold besides its streams' windows: a datagram half received and the rest of one write.
-pub const LINK_RESERVE: usize = MAX_DATAGRAM + FRAME_HEADER + TRANSMIT_BUFFER;
+/// Bytes of the length in front of a Noise message or record, and of a record's tag.
+pub const NOISE_HEADER: usize = 2;
+/// See [`NOISE_HEADER`].
+pub const NOISE_TAG: usize = 16;
+
+/// Bytes of a Noise record at most, its tag included: what the length in front of it holds.
+pub const NOISE_RECORD: usize = u16::MAX as usize;
+
+/// Bytes that hold any handshake message of Noise: two keys and two tags are the longest.
+pub const NOISE_MESSAGE: usize = 128;
+
+/// Records in one direction under one key: of the longest ones 4 GiB, a hundredth of what AES-GCM stands.
+pub const NOISE_REKEY: u64 = 1 << 16;
+
+/// Buffers of sealed or opened bytes kept for the next busy link: one each way.
+pub const NOISE_SPARE: usize = 2;
+
+/// Bytes that one link can hold besides its streams' windows: a datagram half received, the rest of one write, and a
+/// record half received.
+pub const LINK_RESERVE: usize = MAX_DATAGRAM + FRAME_HEADER + TRANSMIT_BUFFER + NOISE_HEADER + NOISE_RECORD;
 
 /// Links whose handshake is under way at most; when full the oldest gives way.
 pub const MAX_HANDSHAKES: usize = 256;
+
+/// Of a server's time, the part that handshakes with strangers may take as far as they are costly: one in this many;
+/// and how much of it, in µs, may come in one go after a quiet time.
+pub const HANDSHAKE_SHARE: u64 = 2;
+/// See [`HANDSHAKE_SHARE`].
+pub const HANDSHAKE_BURST: u64 = 500_000;
 
 /// Links that a server keeps at most.
 pub const MAX_LINKS: usize = 4096;

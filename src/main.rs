@@ -20,6 +20,11 @@ fn obey(command: Command) -> ExitCode {
         Command::Run { config, role } => run(&config, role),
         Command::Check { config, role } => check(&config, role),
         Command::Status { json, path } => status(&path, json),
+        Command::Genkey => match pinhole::generate_key() {
+            Ok(text) => print(&text),
+            Err(error) => fail(1, &error),
+        },
+        Command::Unable(why) => fail(1, &why),
         Command::HelpConfig => {
             let mut text = String::new();
             match config::help(&mut text) {

@@ -1,10 +1,12 @@
 //! What the configuration says of the transport, made ready for use: the one place where both roles turn keys into
 //! sockets' options and links' covers.
 
-use crate::config::{Transport, TransportKind};
+use crate::StartError;
+use crate::config::Transport;
 use crate::limits;
 use crate::link::Setup;
 use crate::net::socket::Options;
+use crate::proto::End;
 
 /// Options of a link's socket.
 pub fn options(transport: &Transport) -> Options {
@@ -26,9 +28,10 @@ pub fn visitor_options(nodelay: bool) -> Options {
     }
 }
 
-/// What protects links.
-pub fn setup(transport: &Transport) -> Setup {
-    match transport.kind {
-        TransportKind::Tcp => Setup::Plain,
+/// What protects the links of a process that is their `end`.
+pub fn setup(transport: &Transport, end: End) -> Result<Setup, StartError> {
+    match &transport.noise {
+        Some(noise) => Setup::noise(noise, end).map_err(|torn| StartError(torn.to_string())),
+        None => Ok(Setup::Plain),
     }
 }

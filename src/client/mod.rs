@@ -25,6 +25,7 @@ use std::time::Duration;
 
 use log::{debug, info, warn};
 
+use crate::StartError;
 use crate::config;
 use crate::limits;
 use crate::link::Setup;
@@ -56,17 +57,17 @@ pub struct Client {
 
 impl Client {
     /// Ready to [`run`](Self::run).
-    pub fn new(process: Rc<Process>, config: config::Client) -> Rc<Client> {
-        Rc::new(Client {
+    pub fn new(process: Rc<Process>, config: config::Client) -> Result<Rc<Client>, StartError> {
+        Ok(Rc::new(Client {
             services: config.services.iter().map(Service::new).collect(),
-            setup: transport::setup(&config.transport),
+            setup: transport::setup(&config.transport, End::Client)?,
             process,
             config,
             link: RefCell::default(),
             renewals: RefCell::default(),
             last_error: RefCell::default(),
             warned: Cell::new(false),
-        })
+        }))
     }
 
     /// Connects, and connects again, until `stop`; then says goodbye.
@@ -156,7 +157,8 @@ impl Client {
             .map_err(|failure| failure.to_string())?;
         self.on_met(address, &met);
         let session = Session::new(End::Client, &ours, met, self.process.budget.clone(), self.process.now());
-        Ok((wire, Link::new(&self.process, address, session), early))
+        let link = Link::new(&self.process, address, wire.peer(), session);
+        Ok((wire, link, early))
     }
 
     fn on_met(&self, address: SocketAddr, met: &Introduction) {

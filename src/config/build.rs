@@ -10,6 +10,7 @@ use toml::de::{DeString, DeTable, DeValue};
 use super::check::seconds;
 use super::errors::Faults;
 use super::keys::{self, Absent, Form, Row};
+use super::noise;
 use super::source::{order, shown};
 use super::{
     Addresses, Client, ClientService, Config, HostPort, Input, Kind, Role, Secret, Server, ServerService, Tcp,
@@ -49,7 +50,7 @@ fn server(block: &Section<'_>, faults: &mut Faults<'_>) -> Option<Server> {
         } else {
             default_timeout
         },
-        transport: transport(&block.section("transport"))?,
+        transport: transport(&block.section("transport"), Role::Server, faults)?,
         services,
         inputs: std::mem::take(&mut faults.inputs),
         control_socket: block.file("control_socket"),
@@ -106,7 +107,7 @@ fn client(block: &Section<'_>, faults: &mut Faults<'_>) -> Option<Client> {
         heartbeat_timeout: block.nonzero("heartbeat_timeout"),
         retry_interval: block.duration("retry_interval")?,
         prefer_ipv6: block.flag("prefer_ipv6")?,
-        transport: transport(&block.section("transport"))?,
+        transport: transport(&block.section("transport"), Role::Client, faults)?,
         services,
         inputs: std::mem::take(&mut faults.inputs),
         control_socket: block.file("control_socket"),
@@ -152,11 +153,16 @@ fn token(
     default.clone()
 }
 
-fn transport(section: &Section<'_>) -> Option<Transport> {
+fn transport(section: &Section<'_>, role: Role, faults: &mut Faults<'_>) -> Option<Transport> {
     let tcp = section.section("tcp");
     let word = section.word("type")?;
+    let kind = TransportKind::ALL.into_iter().find(|kind| kind.name() == word)?;
     Some(Transport {
-        kind: TransportKind::ALL.into_iter().find(|kind| kind.name() == word)?,
+        kind,
+        noise: match kind {
+            TransportKind::Noise => Some(noise::noise(&section.section("noise"), role, faults)?),
+            TransportKind::Tcp => None,
+        },
         tcp: Tcp {
             nodelay: tcp.flag("nodelay")?,
             keepalive_secs: tcp.nonzero("keepalive_secs"),
@@ -169,20 +175,20 @@ fn link_nodelay(block: &Section<'_>) -> Option<bool> {
     block.section("transport").section("tcp").flag("nodelay")
 }
 
-fn file_key(key: &str) -> String {
+pub(super) fn file_key(key: &str) -> String {
     format!("{key}_file")
 }
 
 /// A table of the file, or one that is absent and has its defaults.
-struct Section<'a> {
-    table: Option<&'a DeTable<'a>>,
-    path: Vec<&'a str>,
+pub(super) struct Section<'a> {
+    pub(super) table: Option<&'a DeTable<'a>>,
+    pub(super) path: Vec<&'a str>,
     /// Where its key stands.
-    at: usize,
+    pub(super) at: usize,
 }
 
 impl<'a> Section<'a> {
-    fn section(&self, key: &'a str) -> Section<'a> {
+    pub(super) fn section(&self, key: &'a str) -> Section<'a> {
         let entry = self.table.and_then(|table| table.get_key_value(key));
         match entry {
             Some((key, value)) => self.child(key, value),
@@ -195,7 +201,7 @@ impl<'a> Section<'a> {
     }
 
     /// The tables in this one, in the order of the file.
-    fn sections(&self) -> Vec<Section<'a>> {
+    pub(super) fn sections(&self) -> Vec<Section<'a>> {
         let entries: Vec<_> = self.table.into_iter().flatten().collect();
         let order = order(entries.iter().map(|(key, _)| key.span().start).collect());
         let in_order = order.into_iter().filter_map(|index| entries.get(index));
@@ -220,15 +226,15 @@ impl<'a> Section<'a> {
         self.path.last().copied().unwrap_or_default().to_owned()
     }
 
-    fn key(&self, key: &str) -> String {
+    pub(super) fn key(&self, key: &str) -> String {
         format!("{}.{key}", keys::display(&self.path))
     }
 
-    fn has(&self, key: &str) -> bool {
+    pub(super) fn has(&self, key: &str) -> bool {
         self.table.is_some_and(|table| table.contains_key(key))
     }
 
-    fn at_value(&self, key: &str) -> usize {
+    pub(super) fn at_value(&self, key: &str) -> usize {
         self.table
             .and_then(|table| table.get(key))
             .map_or(self.at, |value| value.span().start)
@@ -242,11 +248,11 @@ impl<'a> Section<'a> {
         keys::inside(&self.path).find(|row| row.name() == key)
     }
 
-    fn text(&self, key: &str) -> Option<&'a str> {
+    pub(super) fn text(&self, key: &str) -> Option<&'a str> {
         self.value(key)?.as_str()
     }
 
-    fn word(&self, key: &str) -> Option<&'a str> {
+    pub(super) fn word(&self, key: &str) -> Option<&'a str> {
         match self.row(key)?.absent {
             Absent::Word(word) if !self.has(key) => Some(word),
             _ => self.text(key),
@@ -289,13 +295,13 @@ impl<'a> Section<'a> {
     }
 
     /// Whether the secret `key` is there, in the text or in a file of its own.
-    fn has_secret(&self, key: &str) -> bool {
+    pub(super) fn has_secret(&self, key: &str) -> bool {
         self.has(key) || self.has(&file_key(key))
     }
 
     /// The secret `key`, or the one in the file that `key` with `_file` names. `None` when neither is there, or when
     /// something is wrong, which is then in `faults`.
-    fn secret(&self, key: &str, faults: &mut Faults<'_>) -> Option<Secret> {
+    pub(super) fn secret(&self, key: &str, faults: &mut Faults<'_>) -> Option<Secret> {
         let file_key = file_key(key);
         let Some(name) = self.text(&file_key) else {
             return self.text(key).map(Secret::from);

@@ -180,12 +180,13 @@ impl Row {
 
 impl Form {
     fn is_table(&self) -> bool {
-        matches!(self, Form::Table | Form::Services)
+        matches!(self, Form::Table | Form::Services | Form::Keys)
     }
 
     fn takes(&self, value: &DeValue<'_>) -> bool {
         match self {
             Form::Table | Form::Services => value.is_table(),
+            Form::Keys => value.is_table() || value.is_str(),
             Form::Flag => value.is_bool(),
             Form::Seconds(_) => value.is_integer(),
             _ => value.is_str(),
@@ -197,6 +198,7 @@ impl Form {
         match self {
             Form::Table => "a table".to_owned(),
             Form::Services => "a table of services, which may be empty".to_owned(),
+            Form::Keys => "a table of names and keys, or a string like \"/etc/pinhole/keys\"".to_owned(),
             Form::Listen => "a string like \"0.0.0.0:2333\"".to_owned(),
             Form::Dial => "a string like \"example.com:2333\"".to_owned(),
             Form::Path | Form::SecretFile => "a string like \"/etc/pinhole/file\"".to_owned(),

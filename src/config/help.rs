@@ -88,6 +88,7 @@ impl Display for Form {
         match self {
             Form::Table => f.write_str("table"),
             Form::Services => f.write_str("tables"),
+            Form::Keys => f.write_str("table or path"),
             Form::Listen | Form::Dial => f.write_str("host:port"),
             Form::Token | Form::Secret => f.write_str("string, never shown"),
             Form::Text => f.write_str("string"),

@@ -27,6 +27,8 @@ pub(super) enum Form {
     Listen,
     /// host:port with a port that can be dialled.
     Dial,
+    /// A table of names of the user's and public keys, or the name of a file with them.
+    Keys,
     /// A string that is masked and never empty.
     Token,
     /// A string that is masked.
@@ -171,11 +173,22 @@ rows! {
     "*.transport.noise": Table, Means("its defaults");
         "Noise, for `type = \"noise\"`."
     "*.transport.noise.pattern": Text, Word("Noise_NK_25519_ChaChaPoly_BLAKE2s");
-        "Which side knows whose key."
+        "Which side knows whose key, and by which arithmetic; the same on both sides."
     "*.transport.noise.local_private_key": Secret, Means("a new one at each start");
-        "This side's key, base64."
-    "*.transport.noise.remote_public_key": Text, Means("as the pattern needs");
-        "The other side's key, base64."
+        "This side's key, base64, for a pattern in which it has one. `pinhole --genkey` makes a pair."
+    "*.transport.noise.local_private_key_file": SecretFile, Means("none");
+        "A file whose one line is that key."
+    "*.transport.noise.remote_public_key": Text, Means("none; some patterns need it");
+        "The other side's key, base64: the only one that it may have."
+    "*.transport.noise.psk": Secret, Means("none");
+        "A key that both sides share, 32 bytes in base64, for a pattern with `psk` in its name."
+    "*.transport.noise.psk_file": SecretFile, Means("none");
+        "A file whose one line is that key."
+    "server.transport.noise.authorized_keys": Form::Keys, Means("any client with a token");
+        "The clients that may come, for a pattern in which they have a key: a table of names and public keys, or the \
+         path of a file with a name and a key on each line."
+    "server.transport.noise.authorized_keys.*": Text, Means("");
+        "A client's public key, base64. The log calls it by this name."
     "*.transport.tls": Table, Means("its defaults");
         "TLS, for `type = \"tls\"` and for `websocket.tls`."
     "*.transport.tls.hostname": Text, Means("the host of `remote_addr`");

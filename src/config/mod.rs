@@ -7,6 +7,7 @@
 //! build    a checked table becomes the types; rules that concern several keys
 //! errors   what was wrong, in the file's order
 //! expand   `${NAME}`: the environment's variables in strings
+//! noise    keys against patterns
 //! secret   what is never printed, and the files with one
 //! types    what the rest of the program reads                                         (addr: host:port)
 //! help     the rows, for a terminal and for the README
@@ -35,6 +36,7 @@ mod errors;
 mod expand;
 mod help;
 mod keys;
+mod noise;
 mod secret;
 mod source;
 mod suggest;
@@ -48,7 +50,10 @@ pub use addr::{Addresses, HostPort};
 pub use errors::Errors;
 pub use help::{help, readme_reference};
 pub use secret::{Input, Secret};
-pub use types::{Client, ClientService, Config, Kind, Role, Server, ServerService, Tcp, Transport, TransportKind};
+pub use types::{
+    AuthorizedKey, Client, ClientService, Config, Kind, Noise, Role, Server, ServerService, Tcp, Transport,
+    TransportKind,
+};
 
 pub(crate) use suggest::distance;
 
@@ -88,6 +93,8 @@ pub fn capabilities() -> &'static [(Group, &'static str)] {
         #[cfg(any(feature = "client", not(feature = "server")))]
         (Group::Role, "client"),
         (Group::Transport, "tcp"),
+        #[cfg(feature = "noise")]
+        (Group::Transport, "noise"),
         (Group::Service, "tcp"),
         #[cfg(feature = "udp")]
         (Group::Service, "udp"),

@@ -156,6 +156,8 @@ pub struct Transport {
     pub kind: TransportKind,
     /// The TCP connection under it, whichever it is.
     pub tcp: Tcp,
+    /// Noise, if that is the one.
+    pub noise: Option<Noise>,
 }
 
 /// The transports of this build.
@@ -163,16 +165,19 @@ pub struct Transport {
 pub enum TransportKind {
     /// Plain TCP.
     Tcp,
+    /// Noise.
+    Noise,
 }
 
 impl TransportKind {
     /// All of them.
-    pub const ALL: [TransportKind; 1] = [TransportKind::Tcp];
+    pub const ALL: [TransportKind; 2] = [TransportKind::Tcp, TransportKind::Noise];
 
     /// As the file spells it.
     pub fn name(self) -> &'static str {
         match self {
             TransportKind::Tcp => "tcp",
+            TransportKind::Noise => "noise",
         }
     }
 }
@@ -186,6 +191,30 @@ pub struct Tcp {
     pub keepalive_secs: Option<Duration>,
     /// Pause between two probes; `None` = the system's own.
     pub keepalive_interval: Option<Duration>,
+}
+
+/// `[*.transport.noise]`, with the keys that its pattern wants.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Noise {
+    /// The name of a pattern that this build has.
+    pub pattern: String,
+    /// Base64; `None` = a new one per process if the pattern wants one.
+    pub local_private_key: Option<Secret>,
+    /// The only key that the other end may have.
+    pub remote_public_key: Option<[u8; 32]>,
+    /// Base64, with a pattern that has one.
+    pub psk: Option<Secret>,
+    /// Clients that may come; `None` = whoever fits the other keys.
+    pub authorized_keys: Option<Vec<AuthorizedKey>>,
+}
+
+/// A client that may come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthorizedKey {
+    /// What the log calls it.
+    pub name: String,
+    /// Its public key.
+    pub key: [u8; 32],
 }
 
 /// What a service carries.

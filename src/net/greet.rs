@@ -22,9 +22,10 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failure::Fault(fault) => fault.fmt(f),
-            Failure::Broken(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                f.write_str("the connection was closed before the handshake was complete")
-            }
+            Failure::Broken(error) if error.kind() == io::ErrorKind::UnexpectedEof => f.write_str(
+                "the connection was closed before the handshake was complete: both ends need the same transport \
+                     and keys",
+            ),
             Failure::Broken(error) => error.fmt(f),
         }
     }

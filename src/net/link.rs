@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::{Context, Waker};
 
+use crate::link::Peer;
 use crate::proto::{Cause, Decline, Farewell, Leave, Protocol, Registration, Session, StreamId, Time};
 
 use super::Process;
@@ -17,6 +18,8 @@ pub struct Link {
     pub process: Rc<Process>,
     /// The other end's address.
     pub peer: SocketAddr,
+    /// Who that is, if the cover has proof of it.
+    pub known: Option<Peer>,
     /// Since when it lives.
     pub since: Time,
     /// Payload bytes that came over it and went.
@@ -99,12 +102,26 @@ impl std::fmt::Display for Ended {
     }
 }
 
+/// See [`Link::who`].
+pub struct Who<'a>(&'a Link);
+
+impl std::fmt::Display for Who<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.peer.fmt(f)?;
+        match self.0.known.as_ref().and_then(|known| known.name.as_ref()) {
+            Some(name) => write!(f, " client={name}"),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Link {
     /// Of a session that just began.
-    pub fn new(process: &Rc<Process>, peer: SocketAddr, session: Session) -> Rc<Link> {
+    pub fn new(process: &Rc<Process>, peer: SocketAddr, known: Option<Peer>, session: Session) -> Rc<Link> {
         Rc::new(Link {
             process: process.clone(),
             peer,
+            known,
             since: process.now(),
             received: Cell::new(0),
             sent: Cell::new(0),
@@ -113,6 +130,11 @@ impl Link {
             flows: RefCell::default(),
             waker: RefCell::new(None),
         })
+    }
+
+    /// The other end as the log calls it: its address, and its name if it has one.
+    pub fn who(&self) -> Who<'_> {
+        Who(self)
     }
 
     /// Client: claims a service; false: it cannot be asked for on this link.

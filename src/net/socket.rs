@@ -127,6 +127,11 @@ impl Socket {
         }
     }
 
+    /// Waits until there is something to read, or an end.
+    pub async fn readable(&self) -> io::Result<()> {
+        self.fd.readable().await.map(|mut guard| guard.retain_ready())
+    }
+
     /// Waits until the peer has reset the connection, even while nothing is read.
     pub async fn failed(&self) -> io::Error {
         loop {

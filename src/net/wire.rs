@@ -3,7 +3,7 @@
 use std::io;
 use std::task::{Context, Poll, ready};
 
-use crate::link::{Cover, Torn};
+use crate::link::{Cover, Peer, Torn};
 use crate::proto::Channel;
 
 use super::socket::Socket;
@@ -49,6 +49,11 @@ impl Wire {
             }
             early.extend_from_slice(self.cover.open(place.split_at(n).0)?);
         }
+    }
+
+    /// Who is at the other end, as far as the cover has proof of it.
+    pub fn peer(&self) -> Option<Peer> {
+        self.cover.peer()
     }
 
     /// The socket itself.

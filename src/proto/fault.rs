@@ -48,6 +48,8 @@ pub enum Fault {
 #[allow(missing_docs)]
 pub enum Guess {
     Rathole,
+    Pinhole,
+    Noise,
     Http,
     Tls,
     Ssh,
@@ -69,8 +71,10 @@ impl Guess {
             b"HTTP/",
         ];
         match bytes {
-            [0 | 1, 0, 0, 0, ..] => Guess::Rathole,
+            [0 | 1, 0, 0, 0, ..] | [32 | 48 | 96, 0, ..] => Guess::Rathole,
+            [0, 32..=255, ..] => Guess::Noise,
             [0x16, 0x03, ..] => Guess::Tls,
+            _ if bytes.starts_with(b"pinhole") => Guess::Pinhole,
             _ if bytes.starts_with(b"SSH-") => Guess::Ssh,
             _ if METHODS.iter().any(|method| bytes.starts_with(method)) => Guess::Http,
             _ => Guess::Unknown,
@@ -80,6 +84,8 @@ impl Guess {
     fn words(self) -> &'static str {
         match self {
             Guess::Rathole => "a rathole peer: both ends must be pinhole",
+            Guess::Pinhole => "pinhole without the transport of this end: both ends need the same transport",
+            Guess::Noise => "what looks like Noise: both ends need the same transport",
             Guess::Http => "HTTP",
             Guess::Tls => "TLS: both ends need the same transport",
             Guess::Ssh => "SSH",

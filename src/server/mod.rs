@@ -10,8 +10,10 @@
 //! udp         the same of a UDP service
 //! registry    who is registered for what                     (pure)
 //! strangers   who proved nothing                             (pure)
+//! allowance   when a costly handshake may begin              (pure)
 //! ```
 
+mod allowance;
 mod port;
 mod public;
 mod registry;
@@ -39,15 +41,16 @@ use crate::StartError;
 use crate::config;
 use crate::limits;
 use crate::link::Setup;
-use crate::net::greet::greet;
+use crate::net::greet::{Failure, greet};
 use crate::net::link::{Ended, Link};
 use crate::net::socket::{Listener, Socket};
 use crate::net::task::{Owned, Stop};
 use crate::net::wire::Wire;
 use crate::net::{Process, pump};
-use crate::proto::{End, Leave, Session};
+use crate::proto::{End, Hello, Introduction, Leave, Session};
 use crate::transport;
 
+use allowance::Allowance;
 use port::{Candidates, Port};
 use registry::{LinkId, Registry};
 use seat::Seat;
@@ -66,6 +69,7 @@ pub struct Server {
     links: RefCell<BTreeMap<LinkId, Entry>>,
     next_link: Cell<LinkId>,
     strangers: RefCell<Strangers>,
+    allowance: RefCell<Allowance>,
     /// The one warning about links without encryption was given.
     warned: Cell<bool>,
 }
@@ -80,10 +84,15 @@ struct Entry {
 
 impl Server {
     /// Ready to [`run`](Self::run).
-    pub fn new(process: Rc<Process>, config: config::Server) -> Rc<Server> {
+    pub fn new(process: Rc<Process>, config: config::Server) -> Result<Rc<Server>, StartError> {
+        let setup = transport::setup(&config.transport, End::Server)?;
+        let begun = process.now();
+        setup.rehearse();
+        let cost = process.now().since(begun);
         let server = Server {
             process,
-            setup: RefCell::new(Rc::new(transport::setup(&config.transport))),
+            setup: RefCell::new(Rc::new(setup)),
+            allowance: RefCell::new(Allowance::new(cost)),
             port: RefCell::default(),
             services: Services::default(),
             registry: RefCell::default(),
@@ -94,7 +103,7 @@ impl Server {
             config: RefCell::new(Rc::new(config)),
         };
         server.config().services.iter().for_each(|service| server.add(service));
-        Rc::new(server)
+        Ok(Rc::new(server))
     }
 
     /// Serves until `stop`, then says goodbye to all clients.
@@ -185,15 +194,16 @@ impl Server {
         };
         drop(config);
         let mut wire = Wire::new(socket, cover);
-        let met = greet(&mut wire, End::Server, ours.clone());
+        let met = self.meet(&mut wire, ours.clone());
         let (met, early) = match tokio::time::timeout(Duration::from_secs(limits::HANDSHAKE_TIME), met).await {
             Ok(Ok(met)) => met,
             Ok(Err(failure)) => return self.on_stranger(peer, &failure),
             Err(_) => return self.on_stranger(peer, &"nothing was said in time"),
         };
-        debug!("a client is here peer={peer} agent={}", met.peer.agent);
+        let agent = met.peer.agent.clone();
         let session = Session::new(End::Server, &ours, met, self.process.budget.clone(), self.process.now());
-        let link = Link::new(&self.process, peer, session);
+        let link = Link::new(&self.process, peer, wire.peer(), session);
+        debug!("a client is here peer={} agent={agent}", link.who());
         if let Some(entry) = self.links.borrow_mut().get_mut(&id) {
             entry.link = Some(link.clone());
         }
@@ -201,6 +211,19 @@ impl Server {
         let seat = Seat::new(&self, id);
         let ended = pump::run(&link, wire, &seat, early, Some(prove_by)).await;
         self.on_ended(&link, &ended);
+    }
+
+    /// The handshake: a stranger that says nothing takes nobody's turn.
+    async fn meet(&self, wire: &mut Wire, ours: Hello) -> Result<(Introduction, Vec<u8>), Failure> {
+        wire.socket().readable().await?;
+        while let Some(wait) = self.take_turn() {
+            tokio::time::sleep(wait).await;
+        }
+        greet(wire, End::Server, ours).await
+    }
+
+    fn take_turn(&self) -> Option<Duration> {
+        self.allowance.borrow_mut().take(self.process.now())
     }
 
     /// Says once that links over plain TCP can be read and changed by others.
@@ -213,8 +236,8 @@ impl Server {
     fn on_ended(&self, link: &Link, ended: &Ended) {
         match ended {
             _ if !link.is_proven() => self.on_stranger(link.peer, ended),
-            Ended::Left | Ended::Farewell(_) => info!("client has left peer={} ({ended})", link.peer),
-            _ => warn!("link is down peer={} ({ended})", link.peer),
+            Ended::Left | Ended::Farewell(_) => info!("client has left peer={} ({ended})", link.who()),
+            _ => warn!("link is down peer={} ({ended})", link.who()),
         }
     }
 

@@ -165,7 +165,8 @@ impl Owner for Seat {
         add(&visitor.counters().refused, 1);
         debug!(
             "visitor is refused by the client peer={} cause={}",
-            link.peer, cause as u16
+            link.who(),
+            cause as u16
         );
     }
 
@@ -193,7 +194,7 @@ impl Server {
         match opened {
             Ok(address) => {
                 service.last_error.borrow_mut().clear();
-                let (name, peer) = (&config.name, link.peer);
+                let (name, peer) = (&config.name, link.who());
                 info!("service is up service={name} addr={address} peer={peer}");
                 link.accept(registration, config.token.as_bytes(), &address);
             }
@@ -277,7 +278,7 @@ impl Server {
             Some(service) => service.last_error.replace(no.to_log.into()) == no.to_log,
             None => !self.strangers.borrow_mut().may_log(self.process.now()),
         };
-        let (name, peer, reason) = (&registration.name, link.peer, no.to_log);
+        let (name, peer, reason) = (&registration.name, link.who(), no.to_log);
         if repeated {
             debug!("registration is refused service={name} peer={peer} reason=\"{reason}\"");
         } else {
