@@ -790,6 +790,8 @@ impl Session {
         assert!(grown <= self.budget.grown());
         self.streams.iter().for_each(|stream| stream.window.check());
         self.streams.check();
+        let flows = self.streams.iter().filter_map(|stream| stream.flow.as_ref());
+        assert_eq!(flows.map(|flow| flow.bytes()).sum::<usize>(), self.waiting);
         let most = 2 * self.streams.slots();
         assert!(self.talkers.len() <= most && self.schedule.len() <= most && self.opening.len() <= most);
         assert!(self.outbox.len() <= 3 * usize::from(limits::MAX_SERVICES) + 1);

@@ -122,6 +122,13 @@ impl Lone {
         lone
     }
 
+    /// Bytes that have come, as the session tells its peer.
+    fn session_bytes(&mut self) -> u64 {
+        self.take(&frame(0x20, 0, 0, &[0; 16])).unwrap();
+        let pong = self.sent();
+        u64::from_be_bytes(*pong.last_chunk().unwrap())
+    }
+
     /// What the session has to say, all of it.
     fn sent(&mut self) -> Vec<u8> {
         let mut all = Vec::new();

@@ -74,4 +74,20 @@ fn a_datagram_larger_than_a_write_goes_though_control_frames_never_end() {
     assert!(server.session.send_datagram(START, flow, &[7; 60_000]));
     assert_eq!(server.session.poll_turn(START, &mut out, 1448, 1448), None);
     assert_eq!(out.len(), 24 + 8 + 60_000, "the next one has a write of its own");
+    out.clear();
+    assert_eq!(server.session.poll_turn(START, &mut out, 1448, 1448), None);
+    assert_eq!(out.len(), 8 + 60_000);
+    server.session.check();
+}
+
+#[test]
+fn a_pong_counts_all_that_came_before_it_was_made() {
+    let mut server = Lone::server();
+    let before = server.session_bytes();
+    let ping = frame(0x20, 0, 0, &[7; 16]);
+    server.take(&[&ping[..], &data(0, b"x")].concat()).unwrap();
+    server.take(&ping[..5]).unwrap();
+    let received = before + 24 + 9 + 5;
+    let pong = [&[7; 8][..], &received.to_be_bytes()].concat();
+    assert_eq!(server.sent(), frame(0x21, 0, 0, &pong));
 }
