@@ -211,6 +211,19 @@ pub const ROUND_TRIPS: usize = 8;
 /// Seconds that the answer to a name look-up of a local service is kept.
 pub const NAME_TIME: u64 = 10;
 
+/// Bytes of a PROXY protocol header from a load balancer at most: the addresses, and room for what it adds of TLS and
+/// of itself.
+pub const PROXY_HEADER: usize = 2 * 1024;
+
+/// Seconds until that header must be there: one segment may be lost.
+pub const PROXY_HEADER_TIME: u64 = 5;
+
+/// Visitors of a service whose header is awaited at most; when full the oldest gives way.
+pub const MAX_PROXY_HEADERS: usize = 256;
+
+/// Bytes of the answer of a proxy on the way to the server at most.
+pub const PROXY_ANSWER: usize = 8 * 1024;
+
 /// Names looked up at the same time, and answers kept, at most.
 pub const MAX_NAMES: usize = 256;
 

@@ -3,11 +3,14 @@
 //! ```text
 //! mod       connect, wait, connect again
 //! udp       flows to local services
+//! route     the way to the server: directly or through a proxy
 //! services  what is registered, refused, forwarded
 //! backoff   how long to wait         (pure)
 //! ```
 
 mod backoff;
+#[cfg_attr(not(feature = "proxy"), path = "route_absent.rs")]
+mod route;
 mod services;
 #[cfg(feature = "status")]
 mod status;
@@ -116,7 +119,7 @@ impl Client {
 
     /// One link, from the name look-up to its end: how long it lived, and how it ended; or why there was none.
     async fn attempt(self: &Rc<Self>) -> Result<(Duration, Ended), String> {
-        let at = self.config.remote_addr.first();
+        let at = self.first_hop(self.config.remote_addr.first());
         let found = self
             .process
             .names
@@ -139,6 +142,9 @@ impl Client {
     async fn connect(&self, address: SocketAddr) -> Result<(Wire, Rc<Link>, Vec<u8>), String> {
         let options = transport::options(&self.config.transport);
         let socket = Socket::connect(address, &options)
+            .await
+            .map_err(|error| error.to_string())?;
+        self.pass(&socket, self.config.remote_addr.first())
             .await
             .map_err(|error| error.to_string())?;
         let ours = self

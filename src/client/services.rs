@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -12,10 +11,11 @@ use crate::config;
 use crate::limits;
 use crate::log::Repeats;
 use crate::net::link::{Link, Owner};
+use crate::net::proxy_protocol::{Version, proxy_header};
 use crate::net::socket::Socket;
 use crate::net::task::Owned;
 use crate::net::visitor::{Counters, Visitor};
-use crate::proto::{Cause, Decline, Protocol, StreamId};
+use crate::proto::{Cause, Decline, Protocol, StreamId, Visit};
 use crate::transport;
 
 use super::backoff::Backoff;
@@ -53,6 +53,16 @@ impl Service {
         let level = self.failures.borrow_mut().level(&why);
         log::log!(level, "local service is down service={} ({why})", self.config.name);
         *self.last_error.borrow_mut() = why;
+    }
+
+    /// What the local service is to read before the visitor's first byte.
+    pub fn preface(&self, protocol: Protocol, visit: Visit) -> Vec<u8> {
+        let version = match self.config.proxy_protocol {
+            None => return Vec::new(),
+            Some(config::ProxyProtocol::V1) => Version::V1,
+            Some(config::ProxyProtocol::V2) => Version::V2,
+        };
+        proxy_header(version, protocol, visit)
     }
 
     /// How long until the next registration after `code`.
@@ -107,12 +117,12 @@ impl Client {
     }
 
     /// Joins a visitor to the local service, or says that it cannot be.
-    async fn attend(self: Rc<Self>, visitor: Rc<Visitor>, link: Rc<Link>, number: usize) {
+    async fn attend(self: Rc<Self>, visitor: Rc<Visitor>, link: Rc<Link>, number: usize, visit: Visit) {
         let Some(service) = self.services.get(number) else {
             return;
         };
         // Boxed: what connecting needs is not to be kept as long as the visitor stays.
-        let connected = Box::pin(visitor.or_gone(self.connect_local(service))).await;
+        let connected = Box::pin(visitor.or_gone(self.connect_local(service, visit))).await;
         match connected {
             None => visitor.leave(),
             Some(Ok(socket)) => {
@@ -127,14 +137,18 @@ impl Client {
         }
     }
 
-    async fn connect_local(&self, service: &Service) -> io::Result<Socket> {
+    /// A connection to the local service, which knows already who comes if it is to.
+    async fn connect_local(&self, service: &Service, visit: Visit) -> io::Result<Socket> {
         let config = &service.config;
         let at = &config.local_addr;
         let options = transport::visitor_options(config.nodelay);
         let mut failed = io::ErrorKind::AddrNotAvailable.into();
         for address in self.process.names.recall(&at.host, at.port, config.prefer_ipv6).await? {
             match Socket::connect(address, &options).await {
-                Ok(socket) => return Ok(socket),
+                Ok(socket) => {
+                    socket.write_all(&service.preface(Protocol::Tcp, visit)).await?;
+                    return Ok(socket);
+                }
                 Err(error) => failed = error,
             }
         }
@@ -171,19 +185,17 @@ impl Owner for Rc<Client> {
         self.renew_later(link, number, wait);
     }
 
-    fn on_open(&self, link: &Rc<Link>, stream: StreamId, id: u16, from: Option<SocketAddr>) {
+    fn on_open(&self, link: &Rc<Link>, stream: StreamId, id: u16, visit: Visit) {
         let number = usize::from(id);
         let Some(service) = self.services.get(number) else {
             return;
         };
-        if let Some(from) = from {
-            debug!("visitor service={} peer={from}", service.config.name);
-        }
+        debug!("visitor service={} peer={visit}", service.config.name);
         if service.config.kind == config::Kind::Udp {
-            return udp::join(self, link, stream, number);
+            return udp::join(self, link, stream, number, visit);
         }
         let visitor = link.join(stream, &service.counters);
-        tokio::task::spawn_local(self.clone().attend(visitor, link.clone(), number));
+        tokio::task::spawn_local(self.clone().attend(visitor, link.clone(), number, visit));
     }
 
     fn on_ended(&self, _link: &Rc<Link>) {

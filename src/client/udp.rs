@@ -5,30 +5,31 @@ use std::rc::Rc;
 
 use crate::net::link::Link;
 use crate::net::udp::{Flow, UdpSocket, Way};
-use crate::proto::{Cause, StreamId};
+use crate::proto::{Cause, Protocol, StreamId, Visit};
 
 use super::Client;
 use super::services::Service;
 
 /// Joins a visitor's flow to the local service.
-pub fn join(client: &Rc<Client>, link: &Rc<Link>, stream: StreamId, number: usize) {
+pub fn join(client: &Rc<Client>, link: &Rc<Link>, stream: StreamId, number: usize, visit: Visit) {
     let Some(service) = client.services.get(number) else {
         return;
     };
     let flow = Flow::new(link, stream, &service.counters);
     link.join_flow(&flow);
-    tokio::task::spawn_local(attend(client.clone(), flow, number));
+    tokio::task::spawn_local(attend(client.clone(), flow, number, visit));
 }
 
-async fn attend(client: Rc<Client>, flow: Rc<Flow>, number: usize) {
+async fn attend(client: Rc<Client>, flow: Rc<Flow>, number: usize, visit: Visit) {
     let Some(service) = client.services.get(number) else {
         return;
     };
     // Boxed: what a name look-up needs is not to be kept as long as the flow lives.
     match Box::pin(connect(&client, service)).await {
         Ok(socket) => {
+            let preface = service.preface(Protocol::Udp, visit);
             drop(client);
-            flow.set_way(Way::Service(socket));
+            flow.set_way(Way::Service(socket, preface));
             flow.serve().await;
         }
         Err(error) => {

@@ -3,11 +3,11 @@
 use std::rc::Rc;
 
 use crate::net::link::Link;
-use crate::proto::{Cause, StreamId};
+use crate::proto::{Cause, StreamId, Visit};
 
 use super::Client;
 
 /// Refuses the visitor.
-pub fn join(_: &Rc<Client>, link: &Rc<Link>, stream: StreamId, _: usize) {
+pub fn join(_: &Rc<Client>, link: &Rc<Link>, stream: StreamId, _: usize, _: Visit) {
     link.refuse(stream, Cause::Unreachable);
 }

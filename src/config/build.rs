@@ -13,8 +13,8 @@ use super::keys::{self, Absent, Form, Row};
 use super::noise;
 use super::source::{order, shown};
 use super::{
-    Addresses, Client, ClientService, Config, HostPort, Input, Kind, Role, Secret, Server, ServerService, Tcp,
-    Transport, TransportKind, secret,
+    Addresses, Client, ClientService, Config, HostPort, Input, Kind, Network, Proxy, ProxyProtocol, Role, Secret,
+    Server, ServerService, Tcp, Transport, TransportKind, secret,
 };
 
 /// The configuration of one role; `None` only if something is wrong, all of which is then in `faults`.
@@ -71,7 +71,26 @@ fn server_service(
         token: token?,
         udp_timeout: section.nonzero("udp_timeout"),
         nodelay: section.flag("nodelay").or_else(|| link_nodelay(block))?,
+        balancers: balancers(section, faults)?,
     })
+}
+
+/// Whoever may send the header can claim any address: that is nobody unless the file says who.
+fn balancers(section: &Section<'_>, faults: &mut Faults<'_>) -> Option<Vec<Network>> {
+    const FLAG: &str = "accept_proxy_protocol";
+    const FROM: &str = "proxy_protocol_from";
+    if !section.flag(FLAG)? {
+        return Some(Vec::new());
+    }
+    let (at, key) = (section.at_value(FLAG), section.key(FLAG));
+    if section.kind()? != Kind::Tcp {
+        faults.wrong(at, &key, "is for services of type \"tcp\"");
+    }
+    if !section.has(FROM) {
+        let text = format!("needs `{FROM}`, a list of who sends the header, for example [\"10.0.0.0/8\"]");
+        faults.missing(at, &key, &text);
+    }
+    section.networks(FROM)
 }
 
 /// Only one of two listeners can have an address; port 0 is another one each time.
@@ -131,7 +150,19 @@ fn client_service(
             .duration("retry_interval")
             .or_else(|| block.duration("retry_interval"))?,
         prefer_ipv6: section.flag("prefer_ipv6")?,
+        proxy_protocol: proxy_protocol(section, faults),
     })
+}
+
+fn proxy_protocol(section: &Section<'_>, faults: &mut Faults<'_>) -> Option<ProxyProtocol> {
+    const KEY: &str = "proxy_protocol";
+    let word = section.text(KEY)?;
+    let version = ProxyProtocol::ALL.into_iter().find(|version| version.name() == word)?;
+    if version == ProxyProtocol::V1 && section.kind() == Some(Kind::Udp) {
+        let text = "\"v1\" is for connections alone; a service of type \"udp\" can have \"v2\"";
+        faults.wrong(section.at_value(KEY), &section.key(KEY), text);
+    }
+    Some(version)
 }
 
 fn token(
@@ -167,6 +198,7 @@ fn transport(section: &Section<'_>, role: Role, faults: &mut Faults<'_>) -> Opti
             nodelay: tcp.flag("nodelay")?,
             keepalive_secs: tcp.nonzero("keepalive_secs"),
             keepalive_interval: tcp.nonzero("keepalive_interval"),
+            proxy: tcp.text("proxy").and_then(|url| Proxy::parse(url).ok()),
         },
     })
 }
@@ -322,6 +354,15 @@ impl<'a> Section<'a> {
             )
         };
         read.map_err(wrong).ok()
+    }
+
+    /// One, or a list.
+    fn networks(&self, key: &str) -> Option<Vec<Network>> {
+        let one = |value: &DeValue<'_>| Network::parse(value.as_str()?).ok();
+        match self.value(key)? {
+            DeValue::Array(items) => items.iter().map(|item| one(item.get_ref())).collect(),
+            value => one(value).map(|network| vec![network]),
+        }
     }
 
     fn file(&self, key: &str) -> Option<PathBuf> {

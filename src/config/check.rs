@@ -13,7 +13,7 @@ use super::errors::Faults;
 use super::keys::{self, Form, Row};
 use super::source::shown;
 use super::suggest::suggest;
-use super::{HostPort, Role, require};
+use super::{HostPort, Network, Proxy, Role, require};
 use crate::limits::{MAX_NAME, MAX_SERVICES};
 
 /// Checks the whole file as one that `roles` will use.
@@ -95,6 +95,9 @@ impl<'a> Checker<'a, '_, '_> {
                 }
                 self.table(table, at, is_used);
             }
+            DeValue::Array(items) if row.form.is_list() && !items.is_empty() => {
+                items.iter().for_each(|item| self.entry(row, at, item, is_used));
+            }
             found if !row.form.takes(found) => self.wrong_type(row, at, value),
             found => {
                 let result = if is_used {
@@ -130,7 +133,11 @@ impl<'a> Checker<'a, '_, '_> {
         } else {
             "a"
         };
-        let text = format!("expected {}, found {article} {}", row.form.expected(), found.type_str());
+        let kind = match found {
+            DeValue::Array(items) if items.is_empty() => "empty array",
+            _ => found.type_str(),
+        };
+        let text = format!("expected {}, found {article} {kind}", row.form.expected());
         let (at, shown) = match found {
             DeValue::Table(_) | DeValue::Array(_) => (at, String::new()),
             _ if row.is_secret() => (value.span().start, String::new()),
@@ -183,6 +190,11 @@ impl Form {
         matches!(self, Form::Table | Form::Services | Form::Keys)
     }
 
+    /// Whether it may be a list of what it can be.
+    fn is_list(&self) -> bool {
+        matches!(self, Form::Networks)
+    }
+
     fn takes(&self, value: &DeValue<'_>) -> bool {
         match self {
             Form::Table | Form::Services => value.is_table(),
@@ -205,13 +217,15 @@ impl Form {
             Form::Token | Form::Secret | Form::Text => "a string in quotes".to_owned(),
             Form::Flag => "true or false".to_owned(),
             Form::Seconds(max) => format!("a whole number of seconds, 0 to {max}"),
-            Form::Choice(_, words) => format!("one of \"{}\"", words.join("\", \"")),
+            Form::Proxy => "a string like \"socks5://user:password@example.com:1080\"".to_owned(),
+            Form::Networks => "a list like [\"10.0.0.0/8\", \"192.0.2.1\"]".to_owned(),
+            Form::Choice(_, words) | Form::OneOf(words) => format!("one of \"{}\"", words.join("\", \"")),
         }
     }
 
     fn word(&self, value: &DeValue<'_>) -> Result<(), String> {
         match (self, value.as_str()) {
-            (Form::Choice(_, words), Some(word)) if !words.contains(&word) => {
+            (Form::Choice(_, words) | Form::OneOf(words), Some(word)) if !words.contains(&word) => {
                 Err(format!("is not known; expected {}", self.expected()))
             }
             _ => Ok(()),
@@ -224,6 +238,8 @@ impl Form {
             Form::Choice(group, _) => require(*group, text).map_err(|text| format!("cannot be used: {text}")),
             Form::Listen => HostPort::parse(text).map(drop),
             Form::Dial => dial(text),
+            Form::Proxy => Proxy::parse(text).map(drop),
+            Form::Networks => Network::parse(text).map(drop),
             Form::Token if text.is_empty() => {
                 Err("is empty: anyone could prove to know it; choose a long random one".to_owned())
             }

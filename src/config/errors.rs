@@ -148,7 +148,7 @@ fn is_duplicate(error: &toml::de::Error) -> bool {
     error.message() == "duplicate key"
 }
 
-/// No key takes an array; one that was opened by mistake swallows every line after it.
+/// An array that is not closed swallows every line after it.
 fn is_array(error: &toml::de::Error) -> bool {
     error.message().contains("array")
 }

@@ -91,11 +91,13 @@ impl Display for Form {
             Form::Keys => f.write_str("table or path"),
             Form::Listen | Form::Dial => f.write_str("host:port"),
             Form::Token | Form::Secret => f.write_str("string, never shown"),
+            Form::Proxy => f.write_str("URL, never shown"),
+            Form::Networks => f.write_str("address/bits, or a list"),
             Form::Text => f.write_str("string"),
             Form::Path | Form::SecretFile => f.write_str("path"),
             Form::Flag => f.write_str("true or false"),
             Form::Seconds(max) => write!(f, "seconds, 0 to {max}"),
-            Form::Choice(_, words) => write!(f, "\"{}\"", words.join("\" or \"")),
+            Form::Choice(_, words) | Form::OneOf(words) => write!(f, "\"{}\"", words.join("\" or \"")),
         }
     }
 }

@@ -33,6 +33,12 @@ pub(super) enum Form {
     Token,
     /// A string that is masked.
     Secret,
+    /// A proxy's URL; masked.
+    Proxy,
+    /// One or a list of addresses or networks, `10.0.0.0/8`.
+    Networks,
+    /// One of these words, which every build knows.
+    OneOf(&'static [&'static str]),
     /// Any string.
     Text,
     /// The name of a file.
@@ -62,7 +68,7 @@ pub(super) enum Absent {
 }
 
 use Absent::{Means, Required, Word};
-use Form::{Choice, Dial, Listen, Path, Secret, SecretFile, Services, Table, Text, Token};
+use Form::{Choice, Dial, Listen, Networks, OneOf, Path, Secret, SecretFile, Services, Table, Text, Token};
 
 /// A year: more is a slip, and no sum with a clock overflows.
 const LONG: u64 = 365 * 86_400;
@@ -70,6 +76,7 @@ const LONG: u64 = 365 * 86_400;
 const KEEPALIVE: u64 = 32_767;
 
 const KINDS: &[&str] = &["tcp", "udp"];
+const PROXY_PROTOCOLS: &[&str] = &["v1", "v2"];
 const TRANSPORTS: &[&str] = &["tcp", "tls", "noise", "websocket"];
 
 macro_rules! rows {
@@ -118,6 +125,10 @@ rows! {
         "TCP_NODELAY on the visitors' connections."
     "server.services.*.udp_timeout": Form::Seconds(LONG), Absent::Seconds(60), needs Feature "udp";
         "Without a datagram either way for so long, a visitor of a UDP service is forgotten. 0: when others need its place."
+    "server.services.*.accept_proxy_protocol": Form::Flag, Absent::Flag(false);
+        "Behind a load balancer: its connections begin with a PROXY protocol header (v1 or v2) that names the visitor. TCP."
+    "server.services.*.proxy_protocol_from": Networks, Means("nobody");
+        "Who sends that header, a list of addresses and networks; from others nothing is believed. Required with it."
 
     "client": Table, Means("not a client");
         "The end beside the local services, behind NAT: it connects to the server."
@@ -153,6 +164,8 @@ rows! {
         "The pause before this service is offered again after the server refused it."
     "client.services.*.prefer_ipv6": Form::Flag, Absent::Flag(false);
         "Try the local service's IPv6 addresses first."
+    "client.services.*.proxy_protocol": OneOf(PROXY_PROTOCOLS), Means("off");
+        "Tell the local service the visitor's address by a PROXY protocol header of this version. UDP: v2."
 
     "*.transport": Table, Means("plain TCP");
         "How the link between client and server is carried; the same on both sides."
@@ -166,8 +179,8 @@ rows! {
         "Silence after which the system probes the peer. 0: it does not."
     "*.transport.tcp.keepalive_interval": Form::Seconds(KEEPALIVE), Absent::Seconds(8);
         "Pause between two such probes. 0: as the system has it."
-    "client.transport.tcp.proxy": Secret, Means("none"), needs Feature "proxy";
-        "Reach the server through `http://[user:password@]host:port` or `socks5://…`."
+    "client.transport.tcp.proxy": Form::Proxy, Means("none"), needs Feature "proxy";
+        "Reach the server through `http://[user:password@]host[:port]` or `socks5://…`, which looks up the server's name."
     "server.transport.tcp.proxy": Secret, Means("none");
         "Without meaning on a server; accepted as rathole does."
     "*.transport.noise": Table, Means("its defaults");
@@ -224,7 +237,7 @@ impl Row {
     }
 
     pub(super) fn is_secret(&self) -> bool {
-        matches!(self.form, Token | Secret)
+        matches!(self.form, Token | Secret | Form::Proxy)
     }
 }
 

@@ -9,7 +9,7 @@
 //! expand   `${NAME}`: the environment's variables in strings
 //! noise    keys against patterns
 //! secret   what is never printed, and the files with one
-//! types    what the rest of the program reads                                         (addr: host:port)
+//! types    what the rest of the program reads            (addr: host:port; network: address/bits; proxy: its URL)
 //! help     the rows, for a terminal and for the README
 //! ```
 //!
@@ -36,7 +36,10 @@ mod errors;
 mod expand;
 mod help;
 mod keys;
+mod network;
 mod noise;
+#[cfg_attr(not(feature = "proxy"), path = "proxy_absent.rs")]
+mod proxy;
 mod secret;
 mod source;
 mod suggest;
@@ -49,10 +52,11 @@ use toml::de::DeTable;
 pub use addr::{Addresses, HostPort};
 pub use errors::Errors;
 pub use help::{help, readme_reference};
+pub use network::Network;
 pub use secret::{Input, Secret};
 pub use types::{
-    AuthorizedKey, Client, ClientService, Config, Kind, Noise, Role, Server, ServerService, Tcp, Transport,
-    TransportKind,
+    AuthorizedKey, Client, ClientService, Config, Kind, Noise, Proxy, ProxyKind, ProxyProtocol, Role, Server,
+    ServerService, Tcp, Transport, TransportKind,
 };
 
 pub(crate) use suggest::distance;
@@ -98,6 +102,8 @@ pub fn capabilities() -> &'static [(Group, &'static str)] {
         (Group::Service, "tcp"),
         #[cfg(feature = "udp")]
         (Group::Service, "udp"),
+        #[cfg(feature = "proxy")]
+        (Group::Feature, "proxy"),
         #[cfg(feature = "status")]
         (Group::Feature, "status"),
         #[cfg(feature = "key-docs")]

@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Addresses, HostPort, Input, Secret};
+use super::{Addresses, HostPort, Input, Network, Secret};
 
 /// Which end of the tunnel this process is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +107,8 @@ pub struct ServerService {
     pub udp_timeout: Option<Duration>,
     /// TCP_NODELAY of the visitors' sockets.
     pub nodelay: bool,
+    /// Whose connections begin with a PROXY protocol header; empty = nobody's.
+    pub balancers: Vec<Network>,
 }
 
 /// `[client]`.
@@ -147,6 +149,8 @@ pub struct ClientService {
     pub retry_interval: Duration,
     /// Try IPv6 addresses of the local service first.
     pub prefer_ipv6: bool,
+    /// How the local service is told the visitor's address; `None` = it is not.
+    pub proxy_protocol: Option<ProxyProtocol>,
 }
 
 /// `[server.transport]` or `[client.transport]`.
@@ -191,6 +195,8 @@ pub struct Tcp {
     pub keepalive_secs: Option<Duration>,
     /// Pause between two probes; `None` = the system's own.
     pub keepalive_interval: Option<Duration>,
+    /// Client: what the server is reached through.
+    pub proxy: Option<Proxy>,
 }
 
 /// `[*.transport.noise]`, with the keys that its pattern wants.
@@ -237,4 +243,46 @@ impl Kind {
             Kind::Udp => "udp",
         }
     }
+}
+
+/// Versions of the PROXY protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyProtocol {
+    /// A line of text.
+    V1,
+    /// Binary.
+    V2,
+}
+
+impl ProxyProtocol {
+    /// All of them.
+    pub const ALL: [ProxyProtocol; 2] = [ProxyProtocol::V1, ProxyProtocol::V2];
+
+    /// As the file spells it.
+    pub fn name(self) -> &'static str {
+        match self {
+            ProxyProtocol::V1 => "v1",
+            ProxyProtocol::V2 => "v2",
+        }
+    }
+}
+
+/// A proxy on the way to the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proxy {
+    /// What it speaks.
+    pub kind: ProxyKind,
+    /// Where it is; a name is resolved at each attempt.
+    pub address: HostPort,
+    /// User and password.
+    pub credentials: Option<(Secret, Secret)>,
+}
+
+/// What a proxy speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyKind {
+    /// HTTP's CONNECT.
+    Http,
+    /// SOCKS 5.
+    Socks5,
 }

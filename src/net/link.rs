@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::task::{Context, Waker};
 
 use crate::link::Peer;
-use crate::proto::{Cause, Decline, Farewell, Leave, Protocol, Registration, Session, StreamId, Time};
+use crate::proto::{Cause, Decline, Farewell, Leave, Protocol, Registration, Session, StreamId, Time, Visit};
 
 use super::Process;
 use super::udp::Flow;
@@ -55,8 +55,8 @@ pub trait Owner {
         let _ = (link, id, code, reason);
     }
     /// A visitor came for a registration.
-    fn on_open(&self, link: &Rc<Link>, stream: StreamId, id: u16, visitor: Option<SocketAddr>) {
-        let _ = (link, stream, id, visitor);
+    fn on_open(&self, link: &Rc<Link>, stream: StreamId, id: u16, visit: Visit) {
+        let _ = (link, stream, id, visit);
     }
     /// The link is over; what follows is parting.
     fn on_ended(&self, link: &Rc<Link>) {
@@ -212,8 +212,8 @@ impl Link {
     }
 
     /// Server: a stream for a visitor of the registration `id`. `None`: no room.
-    pub fn open(&self, id: u16, from: SocketAddr) -> Option<StreamId> {
-        let stream = self.session.borrow_mut().open(self.process.now(), id, from)?;
+    pub fn open(&self, id: u16, visit: Visit) -> Option<StreamId> {
+        let stream = self.session.borrow_mut().open(self.process.now(), id, visit)?;
         self.wake();
         Some(stream)
     }

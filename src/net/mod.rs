@@ -9,6 +9,8 @@
 //! visitor   a visitor's socket, joined to a stream
 //! udp       UDP sockets, and flows: a visitor's datagrams
 //! names     name look-up on a thread of its own
+//! proxy     the way to the server through an HTTP or SOCKS5 proxy
+//! proxy_protocol   who a visitor is, told before its first byte                        (pure)
 //! signals   SIGTERM and SIGINT as a future
 //! control   the status socket
 //! ```
@@ -23,6 +25,9 @@ pub mod link;
 mod link_status;
 pub mod names;
 mod pace;
+#[cfg(feature = "proxy")]
+pub mod proxy;
+pub mod proxy_protocol;
 pub mod pump;
 pub mod signals;
 pub mod socket;

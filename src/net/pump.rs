@@ -265,7 +265,7 @@ fn handle(link: &Rc<Link>, owner: &dyn Owner, now: Time, bytes: &[u8]) -> Result
                 }
             }
             Some(Event::Opened(_)) => {}
-            Some(Event::Open(id, registration, from)) => owner.on_open(link, id, registration, from),
+            Some(Event::Open(id, registration, visit)) => owner.on_open(link, id, registration, visit),
             Some(Event::Register(registration)) => owner.on_register(link, registration),
             Some(Event::Unregister(id)) => owner.on_unregister(link, id),
             Some(Event::Registered(id, public)) => owner.on_registered(link, id, &public),

@@ -3,6 +3,7 @@
 //! On tokio's `AsyncFd`, because there the reader decides when readiness is used up: a read that did not fill its
 //! buffer has drained the socket, and the call that would only say so is saved.
 
+use std::future::poll_fn;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::task::{Context, Poll, ready};
@@ -132,6 +133,46 @@ impl Socket {
         self.fd.readable().await.map(|mut guard| guard.retain_ready())
     }
 
+    /// Writes all of `bytes`.
+    pub async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let n = poll_fn(|cx| self.poll_write(cx, bytes)).await?;
+            bytes = bytes.split_at(n).1;
+        }
+        Ok(())
+    }
+
+    /// Fills `place`.
+    pub async fn read_exact(&self, mut place: &mut [u8]) -> io::Result<()> {
+        while !place.is_empty() {
+            let n = poll_fn(|cx| self.poll_read(cx, place)).await?;
+            if n == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            place = place.split_at_mut(n).1;
+        }
+        Ok(())
+    }
+
+    /// Waits until `look` makes something of the bytes that came. They stay where they are; `place` is for a copy.
+    pub async fn peek<T>(&self, place: &mut [u8], look: &dyn Fn(&[u8]) -> Option<T>) -> io::Result<T> {
+        loop {
+            let mut guard = self.fd.readable().await?;
+            // Asked before the bytes are looked at: behind an end seen now, nothing comes.
+            let is_end = guard.ready().is_read_closed();
+            let found = match sys::peek(self.fd.get_ref(), place) {
+                Ok(n) => look(place.split_at(n).0),
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => None,
+                Err(error) => return Err(error),
+            };
+            match found {
+                Some(found) => return Ok(found),
+                None if is_end => return Err(io::ErrorKind::UnexpectedEof.into()),
+                None => guard.clear_ready(),
+            }
+        }
+    }
+
     /// Waits until the peer has reset the connection, even while nothing is read.
     pub async fn failed(&self) -> io::Error {
         loop {
@@ -183,6 +224,18 @@ impl Listener {
     /// Where it listens; the port is the real one.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The address that a connection from [`Self::accept`] asked.
+    pub fn asked(&self, socket: &socket2::Socket) -> SocketAddr {
+        if !self.address.ip().is_unspecified() {
+            return self.address;
+        }
+        socket
+            .local_addr()
+            .ok()
+            .and_then(|address| address.as_socket())
+            .unwrap_or(self.address)
     }
 
     /// The next connection and where it comes from. An error is about that one, or about this process's means.

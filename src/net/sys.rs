@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 use std::io;
+use std::os::fd::AsRawFd;
 
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -19,7 +20,6 @@ pub fn watch(socket: socket2::Socket, interest: Interest) -> io::Result<AsyncFd<
 pub fn allow_fragments(socket: &socket2::Socket, v6: bool) {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     {
-        use std::os::fd::AsRawFd;
         let set = |level, name, value: libc::c_int| {
             // SAFETY: the descriptor is the socket's own, and the option's value is a `c_int` of that size.
             unsafe {
@@ -41,6 +41,20 @@ pub fn allow_fragments(socket: &socket2::Socket, v6: bool) {
     }
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     let _ = (socket, v6);
+}
+
+/// Reads from `socket` into `place` and leaves what was read where it is.
+pub fn peek(socket: &socket2::Socket, place: &mut [u8]) -> io::Result<usize> {
+    // SAFETY: the descriptor is open as long as `socket` is there, and `place` is valid for as many bytes as stated.
+    let n = unsafe {
+        libc::recv(
+            socket.as_raw_fd(),
+            place.as_mut_ptr().cast(),
+            place.len(),
+            libc::MSG_PEEK,
+        )
+    };
+    usize::try_from(n).map_err(|_| io::Error::last_os_error())
 }
 
 /// Raises the number of files that this process may have open as far as it is allowed to. Gives what holds now.

@@ -1,7 +1,7 @@
 //! UDP: sockets that receive many datagrams at once, and flows, which are to datagrams what visitors are to bytes.
 
 use std::cell::{Cell, OnceCell, RefCell};
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -113,10 +113,11 @@ impl UdpSocket {
         self.state.try_send(UdpSockRef::from(self.fd.get_ref()), &transmit)
     }
 
-    /// Sends one datagram to the connected address. An error may be an earlier one's: it is tried twice.
-    pub fn send(&self, bytes: &[u8]) -> io::Result<()> {
-        let socket = self.fd.get_ref();
-        socket.send(bytes).or_else(|_| socket.send(bytes)).map(drop)
+    /// Sends one datagram of both parts to the connected address. An error may be an earlier one's: it is tried twice.
+    pub fn send(&self, preface: &[u8], bytes: &[u8]) -> io::Result<()> {
+        let (socket, parts) = (self.fd.get_ref(), [preface, bytes].map(IoSlice::new));
+        let send = || socket.send_vectored(&parts);
+        send().or_else(|_| send()).map(drop)
     }
 }
 
@@ -156,8 +157,8 @@ pub struct Flow {
 pub enum Way {
     /// On a server: through the public socket, to the visitor, from the address that it asked.
     Visitor(Rc<UdpSocket>, SocketAddr, Option<IpAddr>),
-    /// On a client: through a socket of its own.
-    Service(UdpSocket),
+    /// On a client: through a socket of its own, each behind the header that tells who the visitor is.
+    Service(UdpSocket, Vec<u8>),
 }
 
 impl Flow {
@@ -204,7 +205,7 @@ impl Flow {
         self.last.set(self.link.process.now());
         let sent = match self.way.get() {
             Some(Way::Visitor(socket, to, from)) => socket.send_to(*to, *from, datagram).is_ok(),
-            Some(Way::Service(socket)) => socket.send(datagram).is_ok(),
+            Some(Way::Service(socket, preface)) => socket.send(preface, datagram).is_ok(),
             None => return self.keep_early(datagram),
         };
         match sent {
@@ -255,7 +256,7 @@ impl Flow {
 
     fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
         *self.waker.borrow_mut() = Some(cx.waker().clone());
-        let Some(Way::Service(socket)) = self.way.get() else {
+        let Some(Way::Service(socket, _)) = self.way.get() else {
             return Poll::Ready(());
         };
         let now = self.link.process.now();

@@ -85,12 +85,6 @@ impl Visitor {
         self.link.forget(self.stream);
     }
 
-    /// Gives the stream up: there is no socket for it.
-    pub fn abandon(&self) {
-        self.link.reset(self.stream, Cause::Aborted);
-        self.link.forget(self.stream);
-    }
-
     /// Waits for `work`, such as the connection to a local service, as long as the stream lives.
     pub async fn or_gone<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let mut work = pin!(work);

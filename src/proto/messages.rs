@@ -3,7 +3,8 @@
 //! ```text
 //! Open     stream                 Opened, Closed   stream
 //! | registration: 16 | fields …   (no payload)
-//!   1 = visitor: port, 16 bits, then 4 or 16 bytes of address
+//!   1 = visitor's address          both: port, 16 bits, then 4 or 16 bytes of address
+//!   2 = public address that it asked
 //! Refused  stream                 Reset            stream
 //! | cause: 16 | fields …          | cause: 16 |
 //! Credit   stream
@@ -17,6 +18,7 @@
 //! has read, wrapping: the streams of later ones were never seen.
 
 use alloc::string::String;
+use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 
 use embedded_io::Write;
@@ -73,7 +75,26 @@ pub struct Farewell {
     pub reason: String,
 }
 
+/// Where a visitor comes from, and the public address that it asked; what is not known is not told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Visit {
+    /// The visitor's own address.
+    pub from: Option<SocketAddr>,
+    /// The one it connected to.
+    pub to: Option<SocketAddr>,
+}
+
+impl fmt::Display for Visit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.from {
+            Some(from) => from.fmt(f),
+            None => f.write_str("unknown"),
+        }
+    }
+}
+
 const VISITOR: u8 = 0x01;
+const PUBLIC: u8 = 0x02;
 const REASON: u8 = 0x01;
 
 /// Adds a frame that stands ready.
@@ -81,17 +102,20 @@ pub(super) fn put_raw(out: &mut Transmit, frame: &[u8]) -> bool {
     out.write_all(frame).is_ok()
 }
 
-pub(super) fn put_open(out: &mut Transmit, id: StreamId, registration: u16, visitor: SocketAddr) -> bool {
+pub(super) fn put_open(out: &mut Transmit, id: StreamId, registration: u16, visit: Visit) -> bool {
     out.control(Kind::Open, id.to_wire(), &|out| {
         out.write_all(&registration.to_be_bytes())?;
-        put_visitor(out, visitor)
+        put_address(out, VISITOR, visit.from)?;
+        put_address(out, PUBLIC, visit.to)
     })
 }
 
-fn put_visitor(out: &mut Transmit, visitor: SocketAddr) -> Written {
+fn put_address(out: &mut Transmit, tag: u8, address: Option<SocketAddr>) -> Written {
+    let Some(address) = address else { return Ok(()) };
+    let port = address.port();
     let v4;
     let v6;
-    let address: &[u8] = match visitor.ip().to_canonical() {
+    let address: &[u8] = match address.ip().to_canonical() {
         IpAddr::V4(ip) => {
             v4 = ip.octets();
             &v4
@@ -101,23 +125,24 @@ fn put_visitor(out: &mut Transmit, visitor: SocketAddr) -> Written {
             &v6
         }
     };
-    out.write_all(&[VISITOR, 0, 2 + address.len() as u8])?;
-    out.write_all(&visitor.port().to_be_bytes())?;
+    out.write_all(&[tag, 0, 2 + address.len() as u8])?;
+    out.write_all(&port.to_be_bytes())?;
     out.write_all(address)
 }
 
-/// The registration that the visitor is for, and the visitor's address if it was told.
-pub(super) fn parse_open(payload: &[u8]) -> Result<(u16, Option<SocketAddr>), Fault> {
+/// The registration that the visitor is for, and what was told of it.
+pub(super) fn parse_open(payload: &[u8]) -> Result<(u16, Visit), Fault> {
     let mut reader = Reader::new(payload);
     let registration = reader.u16()?;
-    let mut visitor = None;
+    let mut visit = Visit::default();
     while let Some(field) = reader.field()? {
         match field.tag {
-            VISITOR => visitor = Some(address(field.value)?),
+            VISITOR => visit.from = Some(address(field.value)?),
+            PUBLIC => visit.to = Some(address(field.value)?),
             _ => field.unknown(Kind::Open)?,
         }
     }
-    Ok((registration, visitor))
+    Ok((registration, visit))
 }
 
 fn address(value: &[u8]) -> Result<SocketAddr, Fault> {

@@ -91,7 +91,7 @@ pub use fault::{Fault, Guess};
 pub use frame::{StreamId, Transmit};
 pub use handshake::{Channel, Handshake, Introduction};
 pub use hello::Hello;
-pub use messages::{Farewell, Leave};
+pub use messages::{Farewell, Leave, Visit};
 pub use proof::End;
 pub use registration::{Decline, Protocol, Registration};
 pub use session::{Event, Session, Turn};

@@ -15,7 +15,6 @@ use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::rc::Rc;
 use alloc::string::String;
-use core::net::SocketAddr;
 
 use super::credit::Budget;
 use super::fault::Fault;
@@ -24,7 +23,7 @@ use super::handshake::Introduction;
 use super::heartbeat::Heartbeat;
 use super::hello::Hello;
 use super::inbox::{Inbox, Piece};
-use super::messages::{self, Farewell, Leave};
+use super::messages::{self, Farewell, Leave, Visit};
 use super::proof::{End, PROOF, Transcript, same};
 use super::registration::{self, Decline, Protocol, Registration};
 use super::schedule::Schedule;
@@ -44,7 +43,7 @@ pub enum Event<'a> {
     /// To a client: a service is not registered.
     Declined(u16, Decline, String),
     /// To a client: a visitor came for a registration. Answer by [`Session::opened`] or [`Session::refuse`].
-    Open(StreamId, u16, Option<SocketAddr>),
+    Open(StreamId, u16, Visit),
     /// To a server: the local service has taken the connection.
     Opened(StreamId),
     /// To a server: it has not, and nothing was consumed.
@@ -97,7 +96,7 @@ pub struct Session {
     schedule: Schedule,
     /// Streams with a control frame to be sent.
     talkers: VecDeque<StreamId>,
-    opening: VecDeque<(StreamId, u16, SocketAddr)>,
+    opening: VecDeque<(StreamId, u16, Visit)>,
     /// Registrations and answers to be sent.
     outbox: VecDeque<Box<[u8]>>,
     heartbeat: Heartbeat,
@@ -255,7 +254,7 @@ impl Session {
 
     /// Server: opens a stream for a visitor of the registration `id`. `None`: it is not accepted, or there is no room
     /// for one more, here or there.
-    pub fn open(&mut self, now: Time, id: u16, visitor: SocketAddr) -> Option<StreamId> {
+    pub fn open(&mut self, now: Time, id: u16, visit: Visit) -> Option<StreamId> {
         let protocol = self.accepted_as(id)?;
         if self.leaving.is_some() || !self.budget.admit() {
             return None;
@@ -265,7 +264,7 @@ impl Session {
             return None;
         };
         self.streams.insert(self.new_stream(stream, protocol, now));
-        self.opening.push_back((stream, id, visitor));
+        self.opening.push_back((stream, id, visit));
         Some(stream)
     }
 
@@ -572,7 +571,7 @@ impl Session {
     }
 
     fn on_open(&mut self, now: Time, id: StreamId, payload: &[u8]) -> Result<Option<Event<'static>>, Fault> {
-        let (registration, visitor) = messages::parse_open(payload)?;
+        let (registration, visit) = messages::parse_open(payload)?;
         let protocol = self.accepted_as(registration);
         let known = protocol.is_some();
         let stream = self.new_stream(id, protocol.unwrap_or(Protocol::Tcp), now);
@@ -588,7 +587,7 @@ impl Session {
             self.end(id, Ending::Refused(cause));
             return Ok(None);
         }
-        Ok(Some(Event::Open(id, registration, visitor)))
+        Ok(Some(Event::Open(id, registration, visit)))
     }
 
     fn on_opened(&mut self, id: StreamId) -> Result<Option<Event<'static>>, Fault> {
@@ -745,8 +744,8 @@ impl Session {
     }
 
     fn put_opens(&mut self, out: &mut Transmit) -> bool {
-        while let Some(&(id, registration, visitor)) = self.opening.front() {
-            if !messages::put_open(out, id, registration, visitor) {
+        while let Some(&(id, registration, visit)) = self.opening.front() {
+            if !messages::put_open(out, id, registration, visit) {
                 return false;
             }
             self.opening.pop_front();

@@ -8,6 +8,7 @@
 //! port        bound addresses
 //! public      visitors of a TCP service
 //! udp         the same of a UDP service
+//! preface     visitors whom a load balancer introduces
 //! registry    who is registered for what                     (pure)
 //! strangers   who proved nothing                             (pure)
 //! allowance   when a costly handshake may begin              (pure)
@@ -15,6 +16,7 @@
 
 mod allowance;
 mod port;
+mod preface;
 mod public;
 mod registry;
 mod retire;

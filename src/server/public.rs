@@ -5,14 +5,17 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use log::{debug, warn};
+use log::{Level, debug, warn};
 
 use crate::limits;
 use crate::net::socket::{Listener, Socket};
 use crate::net::task::Owned;
+use crate::net::visitor::add;
+use crate::proto::Visit;
 use crate::transport;
 
 use super::Server;
+use super::preface::{Prefaces, is_due};
 use super::services::Service;
 
 /// Takes visitors for `service` at `address`.
@@ -29,9 +32,16 @@ pub fn open(
 }
 
 async fn accept(server: &Rc<Server>, service: &Rc<Service>, listener: &Listener) {
+    let mut prefaces = Prefaces::default();
     loop {
         match listener.accept().await {
-            Ok((socket, from)) => admit(server, service, socket, from),
+            Ok((socket, from)) => {
+                let visit = Visit {
+                    from: Some(from),
+                    to: Some(listener.asked(&socket)),
+                };
+                receive(server, service, socket, visit, &mut prefaces);
+            }
             Err(error) => {
                 warn!("cannot accept a visitor addr={}: {error}", listener.address());
                 tokio::time::sleep(Duration::from_millis(limits::ACCEPT_REST)).await;
@@ -40,23 +50,47 @@ async fn accept(server: &Rc<Server>, service: &Rc<Service>, listener: &Listener)
     }
 }
 
-/// Opens a stream for a visitor; without one the visitor is reset.
-fn admit(server: &Server, service: &Service, socket: socket2::Socket, from: SocketAddr) {
+fn receive(server: &Rc<Server>, service: &Rc<Service>, socket: socket2::Socket, visit: Visit, prefaces: &mut Prefaces) {
     let config = service.config();
-    let options = transport::visitor_options(config.nodelay);
+    match Socket::new(socket, &transport::visitor_options(config.nodelay)) {
+        Ok(socket) if is_due(&config.balancers, visit) => prefaces.await_header(server, service, socket, visit),
+        Ok(socket) => admit(server, service, socket, visit),
+        Err(error) => warn!("cannot take a visitor service={} peer={visit}: {error}", config.name),
+    }
+}
+
+/// Opens a stream for a visitor; without one the visitor is reset.
+pub fn admit(server: &Server, service: &Service, socket: Socket, visit: Visit) {
     let member = server.registry.borrow().pick(service.id);
     let link = member.and_then(|member| server.link(member.link).map(|link| (link, member.id)));
-    let visitor = link.and_then(|(link, id)| Some(link.join(link.open(id, from)?, &service.counters)));
-    match (visitor, Socket::new(socket, &options)) {
-        (Some(visitor), Ok(socket)) => {
-            debug!("visitor service={} peer={from}", config.name);
+    let visitor = link.and_then(|(link, id)| Some(link.join(link.open(id, visit)?, &service.counters)));
+    let name = &service.config().name;
+    match visitor {
+        Some(visitor) => {
+            debug!("visitor service={name} peer={visit}");
             tokio::task::spawn_local(visitor.serve(socket));
         }
-        (visitor, socket) => {
-            crate::net::visitor::add(&service.counters.refused, 1);
-            debug!("visitor is refused service={} peer={from}: no room", config.name);
-            socket.iter().for_each(Socket::reset_on_drop);
-            visitor.iter().for_each(|visitor| visitor.abandon());
+        None => {
+            add(&service.counters.refused, 1);
+            debug!("visitor is refused service={name} peer={visit}: no room");
+            socket.reset_on_drop();
         }
+    }
+}
+
+impl Server {
+    /// Resets a visitor that cannot be let in; warns, but not each time the same.
+    pub(super) fn turn_away(&self, service: &Service, socket: &Socket, visit: Visit, why: &str) {
+        add(&service.counters.refused, 1);
+        socket.reset_on_drop();
+        let mut level = service.refusals.borrow_mut().level(why);
+        if level == Level::Warn && !self.strangers.borrow_mut().may_log(self.process.now()) {
+            level = Level::Debug;
+        }
+        log::log!(
+            level,
+            "visitor is refused service={} peer={visit}: {why}",
+            service.config().name
+        );
     }
 }

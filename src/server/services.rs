@@ -7,6 +7,7 @@ use std::rc::Rc;
 use log::info;
 
 use crate::config;
+use crate::log::Repeats;
 use crate::net::visitor::Counters;
 
 use super::port::Port;
@@ -29,6 +30,8 @@ pub struct Service {
     pub port: RefCell<Option<Port>>,
     /// Why the last registration failed.
     pub last_error: RefCell<String>,
+    /// Why the last visitor was not let in.
+    pub refusals: RefCell<Repeats>,
     config: RefCell<Rc<config::ServerService>>,
 }
 
@@ -41,6 +44,7 @@ impl Services {
             counters: Rc::default(),
             port: RefCell::default(),
             last_error: RefCell::default(),
+            refusals: RefCell::default(),
             config: RefCell::new(Rc::new(config.clone())),
         });
         self.list.borrow_mut().insert(id, service.clone());

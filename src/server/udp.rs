@@ -14,7 +14,7 @@ use crate::limits;
 use crate::net::task::Owned;
 use crate::net::udp::{Flow, Received, UdpSocket, Way};
 use crate::net::visitor::add;
-use crate::proto::{Cause, Time};
+use crate::proto::{Cause, Time, Visit};
 
 use super::Server;
 use super::services::Service;
@@ -31,6 +31,7 @@ pub fn open(
     let door = Door {
         server: server.clone(),
         service: service.clone(),
+        address,
         socket,
         flows: RefCell::default(),
     };
@@ -40,6 +41,7 @@ pub fn open(
 struct Door {
     server: Rc<Server>,
     service: Rc<Service>,
+    address: SocketAddr,
     socket: Rc<UdpSocket>,
     flows: RefCell<BTreeMap<SocketAddr, Rc<Flow>>>,
 }
@@ -97,9 +99,14 @@ impl Door {
         if self.flows.borrow().len() >= limits::MAX_FLOWS {
             self.give_way();
         }
-        let opened = link.open(member.id, datagram.from).or_else(|| {
+        let asked = datagram.to.unwrap_or(self.address.ip());
+        let visit = Visit {
+            from: Some(datagram.from),
+            to: Some(SocketAddr::new(asked, self.address.port())),
+        };
+        let opened = link.open(member.id, visit).or_else(|| {
             self.give_way();
-            link.open(member.id, datagram.from)
+            link.open(member.id, visit)
         });
         let flow = Flow::new(&link, opened?, &self.service.counters);
         flow.set_way(Way::Visitor(self.socket.clone(), datagram.from, datagram.to));

@@ -4,6 +4,8 @@
 mod decode;
 mod operations;
 mod pair;
+#[cfg(feature = "proxy")]
+mod proxies;
 
 const SEEDS: u64 = 4000;
 
@@ -20,6 +22,12 @@ fn decode_frames() {
 #[test]
 fn operations_of_any_kind() {
     for_seeds("operations_of_any_kind", |rng| operations::run(&noise(rng)));
+}
+
+#[cfg(feature = "proxy")]
+#[test]
+fn proxies_of_any_kind() {
+    for_seeds("proxies_of_any_kind", |rng| proxies::run(&nearly(rng)));
 }
 
 fn for_seeds(name: &str, body: fn(&mut Rng)) {
@@ -55,6 +63,29 @@ impl Rng {
 fn noise(rng: &mut Rng) -> Vec<u8> {
     let length = rng.next() % 2000;
     rng.bytes(length)
+}
+
+/// What proxies say, with some bytes that are wrong, and cut or with more behind it.
+#[cfg(feature = "proxy")]
+fn nearly(rng: &mut Rng) -> Vec<u8> {
+    const SAID: [&[u8]; 5] = [
+        b"PROXY TCP6 2001:db8::1 ::1 65535 1\r\n",
+        b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\x01\x02\x03\x04\x05\x06\x07\x08\0\x01\0\x02",
+        b"\x28HTTP/1.1 200 OK\r\nA: b\r\n\r\n",
+        b"\x02\x05\x02\x02\x01\0\x0a\x05\0\0\x01\x01\x02\x03\x04\0\x01",
+        b"\x01\x05\x01\0\x05\x05\0\0\x03\x04\x06name\0\x01",
+    ];
+    let mut said = SAID[rng.next() as usize % SAID.len()].to_vec();
+    let more = rng.next() % 4;
+    said.extend(rng.bytes(more * more * 100));
+    for _ in 0..rng.next() % 3 {
+        let at = rng.next() as usize % said.len();
+        said[at] = rng.next() as u8;
+    }
+    if rng.next().is_multiple_of(3) {
+        said.truncate(rng.next() as usize % said.len());
+    }
+    said
 }
 
 /// Frames whose headers are nearly right, each behind the decisions that [`decode`] takes from the same bytes.

@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use pinhole::proto::{Budget, Cause, Decline, Event, Leave, Protocol, Registration, Session, StreamId, Time, Transmit};
+use pinhole::proto::{
+    Budget, Cause, Decline, Event, Leave, Protocol, Registration, Session, StreamId, Time, Transmit, Visit,
+};
 
 use crate::pair::{Bytes, TOKEN, budget, meet};
 
@@ -165,7 +167,7 @@ impl Side {
                 self.session.accept(&registration, TOKEN, "public");
             }
             (_, None) if data.byte() < 30 => self.session.decline(id, Decline::Unavailable, ""),
-            _ => drop(self.session.open(now, id, ([192, 0, 2, 1], 80).into())),
+            _ => drop(self.session.open(now, id, Visit::default())),
         }
     }
 }

@@ -6,7 +6,7 @@ use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 
 use super::super::frame::Transmit;
-use super::super::{Budget, Cause, Decline, Event, Farewell, Protocol, Registration, Session, StreamId, Turn};
+use super::super::{Budget, Cause, Decline, Event, Farewell, Protocol, Registration, Session, StreamId, Turn, Visit};
 use super::witness::Witness;
 use super::{CLIENT, Rng, Stage, Talk, Wire};
 use crate::limits;
@@ -94,8 +94,11 @@ impl Node {
         let is_flow = protocol(SERVICES[usize::from(service)].0) == Protocol::Udp;
         let talk = Talk { is_flow, ..talk };
         let number = stage.talks.len();
-        let from = SocketAddr::from(((number as u128).to_be_bytes(), service));
-        let id = self.session.open(stage.now, service, from)?;
+        let visit = Visit {
+            from: Some(SocketAddr::from(((number as u128).to_be_bytes(), service))),
+            to: None,
+        };
+        let id = self.session.open(stage.now, service, visit)?;
         stage.talks.push(talk);
         self.users.insert(
             id.to_wire(),
@@ -165,7 +168,7 @@ impl Node {
             Event::Unregister(id) => _ = self.up.remove(&id),
             Event::Renew => panic!("nobody asked for that"),
             Event::Declined(id, ..) => _ = self.up.remove(&id),
-            Event::Open(id, registration, from) => self.on_open(stage, id, registration, from),
+            Event::Open(id, registration, visit) => self.on_open(stage, id, registration, visit),
             Event::Opened(id) => assert!(self.users.contains_key(&id.to_wire())),
             Event::Data(id, bytes, end) => self.on_data(stage, id, bytes, end),
             Event::Refused(id, _) => {
@@ -200,8 +203,8 @@ impl Node {
         self.up.insert(registration.id);
     }
 
-    fn on_open(&mut self, stage: &mut Stage, id: StreamId, registration: u16, from: Option<SocketAddr>) {
-        let from = from.unwrap();
+    fn on_open(&mut self, stage: &mut Stage, id: StreamId, registration: u16, visit: Visit) {
+        let from = visit.from.unwrap();
         assert!(self.up.contains(&registration) && from.port() == registration);
         let talk = match from.ip() {
             IpAddr::V6(ip) => ip.to_bits() as usize,

@@ -126,17 +126,29 @@ fn every_number_of_a_reason() {
 fn an_open_of_a_v4_visitor() {
     let bytes = hex("000b 10 00 00020003  0007  01 0006 1f90 c0000201");
     assert_eq!(written(|out| messages::put_open(out, ID, 7, visitor())), bytes);
-    assert_eq!(messages::parse_open(&bytes[8..]), Ok((7, Some(visitor()))));
-    let mapped = "[::ffff:192.0.2.1]:8080".parse().unwrap();
+    assert_eq!(messages::parse_open(&bytes[8..]), Ok((7, visitor())));
+    let mapped = visit("[::ffff:192.0.2.1]:8080", "");
     assert_eq!(written(|out| messages::put_open(out, ID, 7, mapped)), bytes);
 }
 
 #[test]
 fn an_open_of_a_v6_visitor() {
     let bytes = hex("0017 10 00 00020003  0007  01 0012 1f90 20010db8000000000000000000000001");
-    let visitor = "[2001:db8::1]:8080".parse().unwrap();
-    assert_eq!(written(|out| messages::put_open(out, ID, 7, visitor)), bytes);
-    assert_eq!(messages::parse_open(&bytes[8..]), Ok((7, Some(visitor))));
+    let visit = visit("[2001:db8::1]:8080", "");
+    assert_eq!(written(|out| messages::put_open(out, ID, 7, visit)), bytes);
+    assert_eq!(messages::parse_open(&bytes[8..]), Ok((7, visit)));
+}
+
+#[test]
+fn an_open_tells_both_addresses_or_none() {
+    let to = "02 0012 01bb 20010db8000000000000000000000001";
+    let bytes = hex(&format!("0020 10 00 00020003  0007  01 0006 1f90 c0000201 {to}"));
+    let both = visit("192.0.2.1:8080", "[2001:db8::1]:443");
+    assert_eq!(written(|out| messages::put_open(out, ID, 7, both)), bytes);
+    assert_eq!(messages::parse_open(&bytes[8..]), Ok((7, both)));
+    let bytes = hex("0002 10 00 00020003  0007");
+    assert_eq!(written(|out| messages::put_open(out, ID, 7, Visit::default())), bytes);
+    assert_eq!(messages::parse_open(&bytes[8..]), Ok((7, Visit::default())));
 }
 
 #[test]
@@ -223,7 +235,7 @@ fn a_goodbye() {
 fn a_frame_means_the_same_however_it_is_cut() {
     let open = "000b 10 00 00000000  0000  01 0006 1f90 c0000201";
     let to_client = [
-        (open, "Open(0.0, 0, Some(192.0.2.1:8080))"),
+        (open, "Open(0.0, 0, Visit { from: Some(192.0.2.1:8080), to: None })"),
         ("0003 13 00 00000000 616263", "Data(0.0, [97, 98, 99], false)"),
         ("0000 13 01 00000000", "Data(0.0, [], true)"),
         ("0008 15 00 00000000 0000000000012000", ""),

@@ -11,7 +11,6 @@ mod speed;
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::net::SocketAddr;
 use core::time::Duration;
 
 use super::frame::{FIN, Kind};
@@ -49,8 +48,16 @@ fn fin(stream: u32, payload: &[u8]) -> Vec<u8> {
     frame(Kind::Data as u8, FIN, stream, payload)
 }
 
-fn visitor() -> SocketAddr {
-    SocketAddr::from(([192, 0, 2, 1], 8080))
+fn visitor() -> Visit {
+    visit("192.0.2.1:8080", "")
+}
+
+/// With the addresses that are given.
+fn visit(from: &str, to: &str) -> Visit {
+    Visit {
+        from: from.parse().ok(),
+        to: to.parse().ok(),
+    }
 }
 
 pub(super) fn hello(who: u8) -> Hello {

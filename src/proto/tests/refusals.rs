@@ -118,7 +118,7 @@ fn fields(kind: Kind, head: &[u8], tail: &[u8], read: Read) {
     assert_eq!(with(&hex("7f 0002 abcd")), Ok(()));
     assert_eq!(with(&hex("7f 0000 7e 0001 00")), Ok(()));
     assert_eq!(with(&hex("ff 0002 abcd")), Err(Fault::Critical(kind, 0x7f)));
-    assert_eq!(with(&hex("7f 0000 82 0000")), Err(Fault::Critical(kind, 0x02)));
+    assert_eq!(with(&hex("7f 0000 fd 0000")), Err(Fault::Critical(kind, 0x7d)));
     for cut in [&hex("7f")[..], &hex("7f 00"), &hex("7f 0002 ab")] {
         assert_eq!(with(cut), Err(Fault::Truncated));
     }
@@ -179,7 +179,7 @@ fn a_visitor_whose_address_has_no_such_length() {
         };
         assert_eq!(messages::parse_open(&payload), Err(expected));
     }
-    assert_eq!(messages::parse_open(&[0, 5]), Ok((5, None)));
+    assert_eq!(messages::parse_open(&[0, 5]), Ok((5, Visit::default())));
 }
 
 #[test]

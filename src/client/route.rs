@@ -1,0 +1,37 @@
+//! The way to the server: directly, or through the proxy of the configuration.
+
+use std::io;
+
+use crate::config::{HostPort, ProxyKind};
+use crate::net::proxy::{self, Kind, Proxy};
+use crate::net::socket::Socket;
+
+use super::Client;
+
+impl Client {
+    /// What is looked up and connected to: the proxy if there is one. Only that is to know where `server` is.
+    pub(super) fn first_hop<'a>(&'a self, server: &'a HostPort) -> &'a HostPort {
+        self.config
+            .transport
+            .tcp
+            .proxy
+            .as_ref()
+            .map_or(server, |proxy| &proxy.address)
+    }
+
+    /// Goes on from the first hop to `server`.
+    pub(super) async fn pass(&self, socket: &Socket, server: &HostPort) -> io::Result<()> {
+        let Some(proxy) = &self.config.transport.tcp.proxy else {
+            return Ok(());
+        };
+        let kind = match proxy.kind {
+            ProxyKind::Http => Kind::Http,
+            ProxyKind::Socks5 => Kind::Socks5,
+        };
+        let credentials = proxy
+            .credentials
+            .as_ref()
+            .map(|(user, password)| (user.as_bytes(), password.as_bytes()));
+        proxy::pass(socket, Proxy { kind, credentials }, &server.host, server.port).await
+    }
+}
