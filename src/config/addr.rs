@@ -64,6 +64,10 @@ impl fmt::Display for Addresses {
 }
 
 fn split(text: &str) -> Result<(&str, &str), String> {
+    // First, because the other errors repeat the host: an open quote may have made half a file of it.
+    if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return Err("has a character that no host name contains".to_owned());
+    }
     if text.contains('/') {
         return Err("is not host:port; write it without a scheme or path, for example `example.com:2333`".to_owned());
     }
@@ -110,7 +114,7 @@ fn check_ipv6(literal: &str) -> Result<&str, String> {
 }
 
 fn check_name<'a>(host: &'a str, port: &str) -> Result<&'a str, String> {
-    let wrong = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '@' | '?' | '[' | ']' | ',');
+    let wrong = |c: char| matches!(c, '@' | '?' | '[' | ']' | ',');
     if host.is_empty() {
         Err(format!(
             "has no host; write `0.0.0.0:{port}` or `[::]:{port}` for every address of this machine"
@@ -192,6 +196,7 @@ mod tests {
             ("http://x", "without a scheme"),
             ("::1:80", "write `[::1]:80`"),
             ("a b:80", "character"),
+            ("::1\ntoken = 'x':80", "character"),
             ("10.0.0.256:80", "at most 255"),
         ] {
             let error = HostPort::parse(text).expect_err(text);
