@@ -103,8 +103,16 @@ pub const LINK_DATAGRAMS: usize = 1024 * 1024;
 /// Flows of one service at most; when full the least recently used gives way.
 pub const MAX_FLOWS: usize = 1024;
 
+/// Flows are at most this part of a link's streams, and of the process's: whoever sends from many addresses, or claims
+/// to, must not shut out connections.
+pub const FLOW_PART: u32 = 2;
+
 /// Bytes asked of the kernel for a public UDP socket to receive into: some ms of a fast sender.
 pub const UDP_RECEIVE: usize = 1024 * 1024;
+
+/// Bytes of datagrams that the system is given many of at once, at most: what Ethernet carries whole. Larger ones are cut
+/// into fragments, which it does one by one.
+pub const UDP_SEGMENT: usize = 1472;
 
 /// Bytes of each of the places that datagrams are received into at once; the kernel may put several of one sender into
 /// one.

@@ -16,6 +16,7 @@ pub struct Budget {
     growth: u64,
     max_streams: u32,
     streams: Cell<u32>,
+    flows: Cell<u32>,
     grown: Cell<u64>,
 }
 
@@ -27,6 +28,7 @@ impl Budget {
             growth: bytes / 2,
             max_streams,
             streams: Cell::new(0),
+            flows: Cell::new(0),
             grown: Cell::new(0),
         }
     }
@@ -39,6 +41,11 @@ impl Budget {
     /// Streams that are open.
     pub fn streams(&self) -> u32 {
         self.streams.get()
+    }
+
+    /// Streams that are flows.
+    pub fn flows(&self) -> u32 {
+        self.flows.get()
     }
 
     /// Bytes that windows have grown by.
@@ -61,6 +68,14 @@ impl Budget {
 
     pub(super) fn release(&self) {
         self.streams.set(self.streams.get().saturating_sub(1));
+    }
+
+    pub(super) fn admit_flow(&self) {
+        self.flows.set(self.flows.get() + 1);
+    }
+
+    pub(super) fn release_flow(&self) {
+        self.flows.set(self.flows.get().saturating_sub(1));
     }
 
     /// Takes up to `wanted` bytes from a share of what is free.

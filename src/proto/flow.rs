@@ -12,10 +12,11 @@ use crate::limits::{FLOW_AGE, FLOW_BYTES, FLOW_COUNT};
 pub(super) struct Flow {
     queue: VecDeque<(Time, Box<[u8]>)>,
     bytes: usize,
+    expired: u64,
 }
 
 impl Flow {
-    /// Puts a datagram at the end; false: there is no room, it is dropped.
+    /// Puts a datagram at the end; false: there is no room, it is dropped. Call [`Self::expire`] before.
     pub fn push(&mut self, now: Time, datagram: &[u8]) -> bool {
         let fits =
             self.queue.len() < FLOW_COUNT && (self.queue.is_empty() || self.bytes + datagram.len() <= FLOW_BYTES);
@@ -26,17 +27,24 @@ impl Flow {
         fits
     }
 
-    /// Drops what has waited too long to be of use. Gives how many bytes and datagrams went.
-    pub fn expire(&mut self, now: Time) -> (usize, u64) {
-        let (bytes, count) = (self.bytes, self.queue.len());
-        while self
-            .queue
-            .front()
-            .is_some_and(|(since, _)| now.since(*since) > FLOW_AGE)
-        {
+    /// Drops what has waited too long to be of use. Gives how many bytes went.
+    pub fn expire(&mut self, now: Time) -> usize {
+        let before = self.bytes;
+        while self.is_stale(now) {
             self.pop();
+            self.expired += 1;
         }
-        (bytes - self.bytes, (count - self.queue.len()) as u64)
+        before - self.bytes
+    }
+
+    fn is_stale(&self, now: Time) -> bool {
+        let first = self.queue.front();
+        first.is_some_and(|(since, _)| now.since(*since) > FLOW_AGE)
+    }
+
+    /// How many were dropped for their age since this was asked last.
+    pub fn take_expired(&mut self) -> u64 {
+        core::mem::take(&mut self.expired)
     }
 
     /// The next one.
@@ -72,8 +80,8 @@ mod tests {
             assert_eq!(flow.push(Time(n), &n.to_be_bytes()), n < FLOW_COUNT as u64);
         }
         assert_eq!(flow.bytes(), 8 * FLOW_COUNT);
-        assert_eq!(flow.expire(Time(FLOW_AGE)), (0, 0));
-        assert_eq!(flow.expire(Time(FLOW_AGE + 10)), (80, 10));
+        assert_eq!((flow.expire(Time(FLOW_AGE)), flow.take_expired()), (0, 0));
+        assert_eq!((flow.expire(Time(FLOW_AGE + 10)), flow.take_expired()), (80, 10));
         assert_eq!(flow.front(), Some(&10_u64.to_be_bytes()[..]));
     }
 

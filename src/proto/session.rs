@@ -112,9 +112,8 @@ pub struct Session {
     leaving: Option<(Leave, String)>,
     left: bool,
     quantum: u32,
-    /// Bytes of datagrams that wait for a turn, and datagrams that were dropped because they waited too long.
+    /// Bytes of datagrams that wait for a turn.
     waiting: usize,
-    dropped: u64,
 }
 
 impl Session {
@@ -148,7 +147,6 @@ impl Session {
             left: false,
             quantum: limits::QUANTUM,
             waiting: 0,
-            dropped: 0,
         }
     }
 
@@ -170,11 +168,6 @@ impl Session {
     /// µs; the least of the last round trips.
     pub fn round_trip(&self) -> Option<u64> {
         self.heartbeat.round_trip()
-    }
-
-    /// Datagrams dropped because they had waited too long.
-    pub fn dropped(&self) -> u64 {
-        self.dropped
     }
 
     /// When bytes came last.
@@ -256,14 +249,16 @@ impl Session {
     /// for one more, here or there.
     pub fn open(&mut self, now: Time, id: u16, visit: Visit) -> Option<StreamId> {
         let protocol = self.accepted_as(id)?;
-        if self.leaving.is_some() || !self.budget.admit() {
+        let crowded = protocol == Protocol::Udp && self.flow_room() == 0;
+        if self.leaving.is_some() || crowded || !self.budget.admit() {
             return None;
         }
         let Some(stream) = self.streams.vacant() else {
             self.budget.release();
             return None;
         };
-        self.streams.insert(self.new_stream(stream, protocol, now));
+        self.streams
+            .insert(self.new_stream(stream, protocol, now), &self.budget);
         self.opening.push_back((stream, id, visit));
         Some(stream)
     }
@@ -272,6 +267,12 @@ impl Session {
     fn accepted_as(&self, id: u16) -> Option<Protocol> {
         let claim = self.claims.get(&id).filter(|claim| claim.standing == Standing::Held)?;
         Some(claim.protocol)
+    }
+
+    /// Server: flows that may still be opened.
+    pub fn flow_room(&self) -> u32 {
+        let most = self.budget.max_streams() / limits::FLOW_PART;
+        self.streams.flow_room().min(most.saturating_sub(self.budget.flows()))
     }
 
     fn new_stream(&self, id: StreamId, protocol: Protocol, now: Time) -> Stream {
@@ -283,19 +284,25 @@ impl Session {
 
     /// Sends a datagram on a flow, when its turn comes; false: it is dropped, too much waits already.
     pub fn send_datagram(&mut self, now: Time, id: StreamId, datagram: &[u8]) -> bool {
-        if datagram.len() > limits::MAX_DATAGRAM || self.waiting + datagram.len() > limits::LINK_DATAGRAMS {
-            return false;
-        }
         let live = self.streams.get(id).filter(|stream| stream.stage == Stage::Live);
         let Some(flow) = live.and_then(|stream| stream.flow.as_mut()) else {
             return false;
         };
-        if !flow.push(now, datagram) {
+        // What is too old makes room for what is not.
+        self.waiting -= flow.expire(now);
+        let fits = datagram.len() <= limits::MAX_DATAGRAM && self.waiting + datagram.len() <= limits::LINK_DATAGRAMS;
+        if !fits || !flow.push(now, datagram) {
             return false;
         }
         self.waiting += datagram.len();
         self.enter(id);
         true
+    }
+
+    /// Datagrams of the flow `id` that were dropped because they had waited too long, since this was asked last.
+    pub fn take_expired(&mut self, id: StreamId) -> u64 {
+        let flow = self.streams.get(id).and_then(|stream| stream.flow.as_mut());
+        flow.map_or(0, |flow| flow.take_expired())
     }
 
     /// Client: the local service has taken the connection. Of a flow nothing is said.
@@ -373,9 +380,7 @@ impl Session {
             return true;
         };
         let Some(flow) = stream.flow.as_mut() else { return true };
-        let (bytes, count) = flow.expire(now);
-        self.waiting -= bytes;
-        self.dropped += count;
+        self.waiting -= flow.expire(now);
         let Some(next) = flow.front() else { return true };
         // One that is larger than a write has one of its own; control frames, which may come every time, go with it.
         if (next.len() > room && out.has_payload()) || next.len() > out.room() {
@@ -575,7 +580,7 @@ impl Session {
         let protocol = self.accepted_as(registration);
         let known = protocol.is_some();
         let stream = self.new_stream(id, protocol.unwrap_or(Protocol::Tcp), now);
-        self.streams.accept(stream)?;
+        self.streams.accept(stream, &self.budget)?;
         let admitted = self.budget.admit_accepted();
         self.accepted = self.accepted.wrapping_add(1);
         if !admitted || !known || self.leaving.is_some() {
@@ -791,6 +796,7 @@ impl Session {
         self.streams.check();
         let flows = self.streams.iter().filter_map(|stream| stream.flow.as_ref());
         assert_eq!(flows.map(|flow| flow.bytes()).sum::<usize>(), self.waiting);
+        assert!(self.waiting <= limits::LINK_DATAGRAMS);
         let most = 2 * self.streams.slots();
         assert!(self.talkers.len() <= most && self.schedule.len() <= most && self.opening.len() <= most);
         assert!(self.outbox.len() <= 3 * usize::from(limits::MAX_SERVICES) + 1);

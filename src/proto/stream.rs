@@ -10,6 +10,7 @@ use super::frame::{Kind, StreamId};
 use super::proof::End;
 use super::schedule::{Senders, Turn};
 use super::time::Time;
+use crate::limits::FLOW_PART;
 
 /// Why a stream was refused or reset; as sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,6 +138,7 @@ pub(super) struct Streams {
     free: Vec<u16>,
     limit: u16,
     live: u32,
+    flows: u32,
 }
 
 #[derive(Default)]
@@ -155,12 +157,18 @@ impl Streams {
             free: Vec::new(),
             limit,
             live: 0,
+            flows: 0,
         }
     }
 
     /// Streams that are there.
     pub fn live(&self) -> u32 {
         self.live
+    }
+
+    /// Flows that may still be opened.
+    pub fn flow_room(&self) -> u32 {
+        (u32::from(self.limit) / FLOW_PART).saturating_sub(self.flows)
     }
 
     /// A free id; `None`: all are in use.
@@ -178,15 +186,19 @@ impl Streams {
     }
 
     /// Puts a stream that this end opened into its slot.
-    pub fn insert(&mut self, stream: Stream) {
+    pub fn insert(&mut self, stream: Stream, budget: &Budget) {
         if let Some(slot) = self.slots.get_mut(stream.id.index()) {
+            if stream.flow.is_some() {
+                self.flows += 1;
+                budget.admit_flow();
+            }
             slot.stream = Some(Box::new(stream));
             self.live += 1;
         }
     }
 
     /// Puts a stream that the peer opened into its slot, which must be the one's turn.
-    pub fn accept(&mut self, stream: Stream) -> Result<(), Fault> {
+    pub fn accept(&mut self, stream: Stream, budget: &Budget) -> Result<(), Fault> {
         if stream.id.slot >= self.limit {
             return Err(Fault::BadId(Kind::Open));
         }
@@ -195,10 +207,8 @@ impl Streams {
         }
         match self.slots.get(stream.id.index()) {
             Some(slot) if slot.stream.is_none() && slot.generation == stream.id.generation => {
-                self.insert(Stream {
-                    announced: true,
-                    ..stream
-                });
+                let announced = true;
+                self.insert(Stream { announced, ..stream }, budget);
                 Ok(())
             }
             _ => Err(Fault::BadId(Kind::Open)),
@@ -249,7 +259,10 @@ impl Streams {
             self.free.push(id.slot);
         }
         self.live -= 1;
-        stream.flow.map_or(0, |flow| flow.bytes())
+        let Some(flow) = stream.flow else { return 0 };
+        self.flows -= 1;
+        budget.release_flow();
+        flow.bytes()
     }
 
     /// Slots that were ever used.
@@ -261,6 +274,10 @@ impl Streams {
     pub fn check(&self) {
         let live = self.live as usize;
         assert_eq!(self.iter().count(), live);
+        assert_eq!(
+            self.iter().filter(|stream| stream.flow.is_some()).count(),
+            self.flows as usize
+        );
         match self.end {
             End::Server => assert_eq!(self.free.len() + live, self.slots.len()),
             End::Client => assert!(self.free.is_empty()),

@@ -91,3 +91,38 @@ fn a_pong_counts_all_that_came_before_it_was_made() {
     let pong = [&[7; 8][..], &received.to_be_bytes()].concat();
     assert_eq!(server.sent(), frame(0x21, 0, 0, &pong));
 }
+
+#[test]
+fn flows_leave_half_of_the_streams_to_connections() {
+    let mut server = Lone::registered();
+    while server.session.open(START, 1, visitor()).is_some() {}
+    assert_eq!((server.session.streams(), server.session.flow_room()), (4, 0));
+    while server.session.open(START, 0, visitor()).is_some() {}
+    assert_eq!(server.session.streams(), 8);
+    let ids = server.session.stream_ids();
+    server.sent();
+    ids.iter().for_each(|&id| server.session.reset(id, Cause::Idle));
+    assert_eq!(server.session.flow_room(), 0, "until the client was told");
+    server.sent();
+    assert_eq!((server.session.flow_room(), server.budget.flows()), (4, 0));
+    server.session.check();
+}
+
+#[test]
+fn a_stalled_link_keeps_what_is_fresh() {
+    let mut server = Lone::registered();
+    let flow = server.session.open(START, 1, visitor()).unwrap();
+    server.sent();
+    let at = |ms: u64| Time(START.0 + ms * 1000);
+    let sent = |ms: u64, session: &mut Session| session.send_datagram(at(ms), flow, &ms.to_be_bytes());
+    let first = (0..100).filter(|&ms| sent(ms, &mut server.session)).count();
+    assert_eq!((first, server.session.take_expired(flow)), (limits::FLOW_COUNT, 0));
+    // Each that comes takes the place of one that has waited too long.
+    assert!((101..150).all(|ms| sent(ms, &mut server.session)));
+    server.session.check();
+    let mut out = Transmit::new(limits::TRANSMIT_BUFFER);
+    assert_eq!(server.session.poll_turn(at(150), &mut out, usize::MAX, 9000), None);
+    assert_eq!(server.session.take_expired(flow), 50);
+    assert_eq!(out.len(), (limits::FLOW_COUNT - 50 + 49) * 16);
+    server.session.check();
+}
