@@ -1,6 +1,7 @@
 //! Flows at the client: a socket of its own for each visitor, towards the local service.
 
 use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 
 use crate::net::link::Link;
@@ -24,12 +25,15 @@ async fn attend(client: Rc<Client>, flow: Rc<Flow>, number: usize, visit: Visit)
     let Some(service) = client.services.get(number) else {
         return;
     };
+    if flow.is_gone() {
+        return;
+    }
     // Boxed: what a name look-up needs is not to be kept as long as the flow lives.
     match Box::pin(connect(&client, service)).await {
-        Ok(socket) => {
+        Ok((socket, to)) => {
             let preface = service.preface(Protocol::Udp, visit);
             drop(client);
-            flow.set_way(Way::Service(socket, preface));
+            flow.set_way(Way::Service { socket, to, preface });
             flow.serve().await;
         }
         Err(error) => {
@@ -39,7 +43,7 @@ async fn attend(client: Rc<Client>, flow: Rc<Flow>, number: usize, visit: Visit)
     }
 }
 
-async fn connect(client: &Client, service: &Service) -> io::Result<UdpSocket> {
+async fn connect(client: &Client, service: &Service) -> io::Result<(UdpSocket, SocketAddr)> {
     let config = &service.config;
     let at = &config.local_addr;
     let addresses = client
@@ -50,7 +54,7 @@ async fn connect(client: &Client, service: &Service) -> io::Result<UdpSocket> {
     let mut failed = io::ErrorKind::AddrNotAvailable.into();
     for address in addresses {
         match UdpSocket::connect(address) {
-            Ok(socket) => return Ok(socket),
+            Ok(socket) => return Ok((socket, address)),
             Err(error) => failed = error,
         }
     }

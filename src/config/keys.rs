@@ -123,7 +123,7 @@ rows! {
         "A file whose one line is the token."
     "server.services.*.nodelay": Form::Flag, Means("`server.transport.tcp.nodelay`");
         "TCP_NODELAY on the visitors' connections."
-    "server.services.*.udp_timeout": Form::Seconds(LONG), Absent::Seconds(60), needs Feature "udp";
+    "server.services.*.udp_timeout": Form::Seconds(LONG), Absent::Seconds(60), needs Service "udp";
         "Without a datagram either way for so long, a visitor of a UDP service is forgotten. 0: when others need its place."
     "server.services.*.accept_proxy_protocol": Form::Flag, Absent::Flag(false);
         "Behind a load balancer: its connections begin with a PROXY protocol header (v1 or v2) that names the visitor. TCP."

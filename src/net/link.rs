@@ -29,6 +29,8 @@ pub struct Link {
     pub(super) session: RefCell<Session>,
     pub(super) visitors: RefCell<Vec<Option<Rc<Visitor>>>>,
     flows: RefCell<Vec<Option<Rc<Flow>>>>,
+    /// Bytes of datagrams for local services that are still looked for.
+    pub early: Cell<usize>,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -128,6 +130,7 @@ impl Link {
             session: RefCell::new(session),
             visitors: RefCell::default(),
             flows: RefCell::default(),
+            early: Cell::new(0),
             waker: RefCell::new(None),
         })
     }
@@ -218,6 +221,11 @@ impl Link {
         Some(stream)
     }
 
+    /// Server: flows that may still be opened.
+    pub fn flow_room(&self) -> u32 {
+        self.session.borrow().flow_room()
+    }
+
     /// A place for the visitor of a stream that was just opened.
     pub fn join(self: &Rc<Self>, stream: StreamId, counters: &Rc<Counters>) -> Rc<Visitor> {
         let visitor = Visitor::new(self, stream, counters);
@@ -230,11 +238,16 @@ impl Link {
         put(&mut self.flows.borrow_mut(), flow.stream(), flow);
     }
 
-    /// Puts a datagram into the queue of its flow; false: it is dropped.
-    pub fn send_datagram(&self, now: Time, stream: StreamId, datagram: &[u8]) -> bool {
-        let sent = self.session.borrow_mut().send_datagram(now, stream, datagram);
-        self.wake();
-        sent
+    /// Puts a datagram into the queue of its flow. Gives how many were dropped: this one, and those that grew too old.
+    pub fn send_datagram(&self, now: Time, stream: StreamId, datagram: &[u8]) -> u64 {
+        let mut session = self.session.borrow_mut();
+        let taken = session.send_datagram(now, stream, datagram);
+        let expired = session.take_expired(stream);
+        if taken {
+            self.count_sent(datagram.len());
+            self.wake();
+        }
+        expired + u64::from(!taken)
     }
 
     /// Client: the local service has taken the connection.
@@ -286,7 +299,7 @@ impl Link {
         flows.get_mut(stream.index())?.take_if(|flow| flow.stream() == stream)
     }
 
-    /// Hands a datagram to its flow.
+    /// Hands a datagram to its flow. It leaves with the run of those before and behind it.
     pub(super) fn deliver_datagram(&self, stream: StreamId, datagram: &[u8]) {
         self.count_received(datagram.len());
         let flows = self.flows.borrow();
@@ -295,7 +308,7 @@ impl Link {
             .and_then(|flow| flow.as_ref())
             .filter(|flow| flow.stream() == stream)
         {
-            flow.deliver(datagram);
+            self.process.run.borrow_mut().push(flow, datagram);
         }
     }
 

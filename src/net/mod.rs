@@ -61,6 +61,7 @@ pub struct Process {
     /// Lent within one poll to whoever reads a wire, and to whoever gathers frames for one.
     received: RefCell<Box<[u8]>>,
     transmit: RefCell<Transmit>,
+    run: RefCell<udp::Run>,
 }
 
 impl Process {
@@ -73,6 +74,7 @@ impl Process {
             began: Instant::now(),
             received: RefCell::new(vec![0; limits::READ_BUFFER].into()),
             transmit: RefCell::new(Transmit::new(limits::TRANSMIT_BUFFER)),
+            run: RefCell::default(),
         }))
     }
 

@@ -246,6 +246,12 @@ impl Pump<'_> {
 
 /// Hands everything in `bytes` on: payload to the visitors, the rest to the owner.
 fn handle(link: &Rc<Link>, owner: &dyn Owner, now: Time, bytes: &[u8]) -> Result<(), Ended> {
+    let handled = handle_events(link, owner, now, bytes);
+    link.process.run.borrow_mut().send();
+    handled
+}
+
+fn handle_events(link: &Rc<Link>, owner: &dyn Owner, now: Time, bytes: &[u8]) -> Result<(), Ended> {
     let mut input = bytes;
     loop {
         let event = link
@@ -263,6 +269,7 @@ fn handle(link: &Rc<Link>, owner: &dyn Owner, now: Time, bytes: &[u8]) -> Result
                     visitor.cut();
                     owner.on_refused(link, &visitor, cause);
                 }
+                link.cut(id);
             }
             Some(Event::Opened(_)) => {}
             Some(Event::Open(id, registration, visit)) => owner.on_open(link, id, registration, visit),

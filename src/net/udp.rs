@@ -4,7 +4,7 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use socket2::{Domain, Protocol, SockAddr, Type};
@@ -73,22 +73,28 @@ impl UdpSocket {
     }
 
     /// Hands on what came, some datagrams at a time, by way of `place`.
-    pub fn poll_recv(
-        &self,
-        cx: &mut Context<'_>,
-        place: &mut [u8],
-        take: &mut dyn FnMut(Received<'_>),
-    ) -> Poll<io::Result<()>> {
+    ///
+    /// An error is what became of a datagram sent before ("connection refused") and is over when it was read; one that
+    /// does not go away is left alone until something comes.
+    pub fn poll_recv(&self, cx: &mut Context<'_>, place: &mut [u8], take: &mut dyn FnMut(Received<'_>)) -> Poll<()> {
         let mut metas = [RecvMeta::default(); PLACES];
+        let mut errors = 0;
         loop {
-            let mut guard = std::task::ready!(self.fd.poll_read_ready(cx))?;
+            let Ok(mut guard) = ready!(self.fd.poll_read_ready(cx)) else {
+                return Poll::Pending;
+            };
             match self.recv(place, &mut metas) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => guard.clear_ready(),
-                Err(error) => return Poll::Ready(Err(error)),
+                Err(_) if errors == limits::BUSY_ROUNDS => guard.clear_ready(),
+                Err(_) => errors += 1,
                 Ok(count) => {
+                    // It was drained: the call that would only say so is saved.
+                    if count < PLACES {
+                        guard.clear_ready();
+                    }
                     let filled = place.chunks(limits::UDP_PLACE).zip(metas).take(count);
-                    filled.for_each(|(bytes, meta)| split(bytes, &meta, take));
-                    return Poll::Ready(Ok(()));
+                    filled.for_each(|(bytes, meta)| hand_on(bytes, &meta, take));
+                    return Poll::Ready(());
                 }
             }
         }
@@ -100,21 +106,21 @@ impl UdpSocket {
         self.state.recv(UdpSockRef::from(self.fd.get_ref()), &mut slices, metas)
     }
 
-    /// Sends one datagram to `to`, from our address `from` if that is known. What cannot leave at once is lost, as
-    /// datagrams are.
-    pub fn send_to(&self, to: SocketAddr, from: Option<IpAddr>, bytes: &[u8]) -> io::Result<()> {
+    /// Sends datagrams of `size` bytes, the last one maybe shorter, to `to`, from our address `from` if that is known.
+    /// What cannot leave at once is lost, as datagrams are.
+    fn send_to(&self, to: SocketAddr, from: Option<IpAddr>, bytes: &[u8], size: usize) -> io::Result<()> {
         let transmit = Transmit {
             destination: to,
             ecn: None,
             contents: bytes,
-            segment_size: None,
+            segment_size: (bytes.len() > size).then_some(size),
             src_ip: from,
         };
         self.state.try_send(UdpSockRef::from(self.fd.get_ref()), &transmit)
     }
 
     /// Sends one datagram of both parts to the connected address. An error may be an earlier one's: it is tried twice.
-    pub fn send(&self, preface: &[u8], bytes: &[u8]) -> io::Result<()> {
+    fn send(&self, preface: &[u8], bytes: &[u8]) -> io::Result<()> {
         let (socket, parts) = (self.fd.get_ref(), [preface, bytes].map(IoSlice::new));
         let send = || socket.send_vectored(&parts);
         send().or_else(|_| send()).map(drop)
@@ -125,18 +131,22 @@ impl UdpSocket {
 const PLACES: usize = limits::READ_BUFFER / limits::UDP_PLACE;
 
 /// The kernel may have put several datagrams of one sender into one place.
-fn split(bytes: &[u8], meta: &RecvMeta, take: &mut dyn FnMut(Received<'_>)) {
+fn hand_on(bytes: &[u8], meta: &RecvMeta, take: &mut dyn FnMut(Received<'_>)) {
     let bytes = bytes.get(..meta.len).unwrap_or_default();
-    let mut one = |bytes| {
+    each(bytes, meta.stride, &mut |bytes| {
         take(Received {
             from: meta.addr,
             to: meta.dst_ip,
             bytes,
         });
-    };
-    match bytes {
-        [] => one(bytes),
-        _ => bytes.chunks(meta.stride.max(1)).for_each(one),
+    });
+}
+
+/// The datagrams of `size` bytes in `run`, of which the last one may be shorter.
+fn each(run: &[u8], size: usize, take: &mut dyn FnMut(&[u8])) {
+    match run {
+        [] => take(run),
+        _ => run.chunks(size.max(1)).for_each(take),
     }
 }
 
@@ -149,6 +159,9 @@ pub struct Flow {
     /// What came before the way was known.
     early: RefCell<Vec<Box<[u8]>>>,
     last: Cell<Time>,
+    /// Something came back over the link; and after that something from the visitor.
+    answered: Cell<bool>,
+    assured: Cell<bool>,
     gone: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
@@ -158,7 +171,33 @@ pub enum Way {
     /// On a server: through the public socket, to the visitor, from the address that it asked.
     Visitor(Rc<UdpSocket>, SocketAddr, Option<IpAddr>),
     /// On a client: through a socket of its own, each behind the header that tells who the visitor is.
-    Service(UdpSocket, Vec<u8>),
+    Service {
+        /// Connected to the local service.
+        socket: UdpSocket,
+        /// Its address.
+        to: SocketAddr,
+        /// The header, often empty.
+        preface: Vec<u8>,
+    },
+}
+
+impl Way {
+    fn send(&self, bytes: &[u8], size: usize) -> io::Result<()> {
+        match self {
+            Way::Visitor(socket, to, from) => socket.send_to(*to, *from, bytes, size),
+            Way::Service { socket, to, .. } if bytes.len() > size => socket.send_to(*to, None, bytes, size),
+            Way::Service { socket, preface, .. } => socket.send(preface, bytes),
+        }
+    }
+
+    /// Datagrams that the system sends in one go.
+    fn most(&self) -> usize {
+        match self {
+            Way::Visitor(socket, ..) => socket.state.max_gso_segments(),
+            Way::Service { socket, preface, .. } if preface.is_empty() => socket.state.max_gso_segments(),
+            Way::Service { .. } => 1,
+        }
+    }
 }
 
 impl Flow {
@@ -173,6 +212,8 @@ impl Flow {
             way: OnceCell::new(),
             early: RefCell::default(),
             last: Cell::new(link.process.now()),
+            answered: Cell::new(false),
+            assured: Cell::new(false),
             gone: Cell::new(false),
             waker: RefCell::default(),
         })
@@ -187,37 +228,41 @@ impl Flow {
     pub fn set_way(&self, way: Way) {
         if self.way.set(way).is_ok() {
             let early = self.early.take();
-            early.iter().for_each(|datagram| self.deliver(datagram));
+            self.link.early.set(self.link.early.get() - total(&early));
+            early.iter().for_each(|datagram| self.deliver(datagram, datagram.len()));
         }
     }
 
     /// A datagram from the visitor, or from the local service, for the link.
     pub fn take(&self, now: Time, datagram: &[u8]) {
         self.last.set(now);
-        match self.link.send_datagram(now, self.stream, datagram) {
-            true => add(&self.counters.read, datagram.len() as u64),
-            false => add(&self.counters.dropped, 1),
-        }
+        self.assured.set(self.answered.get());
+        add(&self.counters.read, datagram.len() as u64);
+        let dropped = self.link.send_datagram(now, self.stream, datagram);
+        add(&self.counters.dropped, dropped);
     }
 
-    /// A datagram from the link.
-    pub fn deliver(&self, datagram: &[u8]) {
+    /// Datagrams of `size` bytes, the last one maybe shorter, from the link.
+    fn deliver(&self, run: &[u8], size: usize) {
         self.last.set(self.link.process.now());
-        let sent = match self.way.get() {
-            Some(Way::Visitor(socket, to, from)) => socket.send_to(*to, *from, datagram).is_ok(),
-            Some(Way::Service(socket, preface)) => socket.send(preface, datagram).is_ok(),
-            None => return self.keep_early(datagram),
+        self.answered.set(true);
+        let Some(way) = self.way.get() else {
+            return each(run, size, &mut |datagram| self.keep_early(datagram));
         };
-        match sent {
-            true => add(&self.counters.written, datagram.len() as u64),
-            false => add(&self.counters.dropped, 1),
+        if run.len() > size && way.send(run, size).is_ok() {
+            return add(&self.counters.written, run.len() as u64);
         }
+        each(run, size, &mut |datagram| match way.send(datagram, datagram.len()) {
+            Ok(()) => add(&self.counters.written, datagram.len() as u64),
+            Err(_) => add(&self.counters.dropped, 1),
+        });
     }
 
     fn keep_early(&self, datagram: &[u8]) {
         let mut early = self.early.borrow_mut();
-        let bytes: usize = early.iter().map(|kept| kept.len()).sum();
-        if early.len() < limits::FLOW_COUNT && bytes + datagram.len() <= limits::FLOW_BYTES {
+        let (own, all) = (total(&early) + datagram.len(), self.link.early.get() + datagram.len());
+        if early.len() < limits::FLOW_COUNT && own <= limits::FLOW_BYTES && all <= limits::LINK_DATAGRAMS {
+            self.link.early.set(all);
             early.push(datagram.into());
         } else {
             add(&self.counters.dropped, 1);
@@ -227,6 +272,11 @@ impl Flow {
     /// When a datagram went through it last, either way.
     pub fn last(&self) -> Time {
         self.last.get()
+    }
+
+    /// Whether its visitor has gone on after an answer: it is hardly one whose address somebody else made up.
+    pub fn is_assured(&self) -> bool {
+        self.assured.get()
     }
 
     /// Whether its stream is over.
@@ -256,7 +306,7 @@ impl Flow {
 
     fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
         *self.waker.borrow_mut() = Some(cx.waker().clone());
-        let Some(Way::Service(socket, _)) = self.way.get() else {
+        let Some(Way::Service { socket, .. }) = self.way.get() else {
             return Poll::Ready(());
         };
         let now = self.link.process.now();
@@ -265,7 +315,6 @@ impl Flow {
             if self.gone.get() {
                 return Poll::Ready(());
             }
-            // An error is the local service's, as "connection refused": the flow lives on for when it is back.
             if socket
                 .poll_recv(cx, &mut place, &mut |datagram| self.take(now, datagram.bytes))
                 .is_pending()
@@ -278,8 +327,52 @@ impl Flow {
     }
 }
 
+fn total(datagrams: &[Box<[u8]>]) -> usize {
+    datagrams.iter().map(|datagram| datagram.len()).sum()
+}
+
 impl Drop for Flow {
     fn drop(&mut self) {
+        self.link.early.set(self.link.early.get() - total(&self.early.borrow()));
         self.counters.open.set(self.counters.open.get().saturating_sub(1));
+    }
+}
+
+/// Datagrams of one flow and one size, the last one maybe shorter, that came over a link in a row: they leave in one
+/// system call.
+#[derive(Default)]
+pub struct Run {
+    flow: Option<Rc<Flow>>,
+    size: usize,
+    bytes: Vec<u8>,
+}
+
+impl Run {
+    /// Adds a datagram; before one that does not go with the others those leave.
+    pub fn push(&mut self, flow: &Rc<Flow>, datagram: &[u8]) {
+        if !self.takes(flow, datagram.len()) {
+            self.send();
+            self.size = datagram.len();
+            self.flow = Some(flow.clone());
+        }
+        self.bytes.extend_from_slice(datagram);
+    }
+
+    fn takes(&self, flow: &Rc<Flow>, n: usize) -> bool {
+        let same = self.flow.as_ref().is_some_and(|own| Rc::ptr_eq(own, flow));
+        let fits = 0 < n && n <= self.size && self.size <= limits::UDP_SEGMENT;
+        let whole = self.bytes.len() + n;
+        same && fits
+            && self.bytes.len().is_multiple_of(self.size)
+            && whole <= limits::MAX_DATAGRAM
+            && whole.div_ceil(self.size) <= flow.way.get().map_or(1, Way::most)
+    }
+
+    /// What was gathered leaves.
+    pub fn send(&mut self) {
+        if let Some(flow) = self.flow.take() {
+            flow.deliver(&self.bytes, self.size);
+            self.bytes.clear();
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! A build without UDP: there are no flows.
 
+use std::rc::Rc;
+
 use crate::proto::StreamId;
 
 /// There is none.
@@ -11,13 +13,22 @@ impl Flow {
         match *self {}
     }
 
-    /// Would take a datagram from the link.
-    pub fn deliver(&self, _: &[u8]) {
-        match *self {}
-    }
-
     /// Would end.
     pub fn cut(&self) {
         match *self {}
     }
+}
+
+/// What would leave together.
+#[derive(Default)]
+pub struct Run;
+
+impl Run {
+    /// Would add a datagram.
+    pub fn push(&mut self, flow: &Rc<Flow>, _: &[u8]) {
+        match **flow {}
+    }
+
+    /// Nothing leaves.
+    pub fn send(&mut self) {}
 }

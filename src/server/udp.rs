@@ -1,9 +1,10 @@
-//! A UDP service's public address: one socket for all visitors, one flow for each source address and port.
+//! A UDP service's public address: one socket for all visitors, one flow for each source address and port (and each of
+//! our addresses that it asks).
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -43,7 +44,14 @@ struct Door {
     service: Rc<Service>,
     address: SocketAddr,
     socket: Rc<UdpSocket>,
-    flows: RefCell<BTreeMap<SocketAddr, Rc<Flow>>>,
+    flows: RefCell<BTreeMap<Key, Rc<Flow>>>,
+}
+
+/// Who sent, and which of our addresses was asked: answers come from that one.
+type Key = (SocketAddr, Option<IpAddr>);
+
+fn key(datagram: &Received<'_>) -> Key {
+    (datagram.from, datagram.to)
 }
 
 impl Door {
@@ -83,7 +91,7 @@ impl Door {
         let known = self
             .flows
             .borrow()
-            .get(&datagram.from)
+            .get(&key(datagram))
             .filter(|flow| !flow.is_gone())
             .cloned();
         match known.or_else(|| self.admit(datagram)) {
@@ -92,34 +100,33 @@ impl Door {
         }
     }
 
-    /// A flow for a new source. When there are too many, the least recently used gives way.
+    /// A flow for a new source. When there are too many, another gives way.
     fn admit(&self, datagram: &Received<'_>) -> Option<Rc<Flow>> {
         let member = self.server.registry.borrow().pick(self.service.id)?;
         let link = self.server.link(member.link)?;
-        if self.flows.borrow().len() >= limits::MAX_FLOWS {
-            self.give_way();
-        }
         let asked = datagram.to.unwrap_or(self.address.ip());
         let visit = Visit {
             from: Some(datagram.from),
             to: Some(SocketAddr::new(asked, self.address.port())),
         };
-        let opened = link.open(member.id, visit).or_else(|| {
+        let stream = link.open(member.id, visit)?;
+        // Which leaves as much as it takes to the other services.
+        if self.flows.borrow().len() >= limits::MAX_FLOWS.min(link.flow_room() as usize + 1) {
             self.give_way();
-            link.open(member.id, visit)
-        });
-        let flow = Flow::new(&link, opened?, &self.service.counters);
+        }
+        let flow = Flow::new(&link, stream, &self.service.counters);
         flow.set_way(Way::Visitor(self.socket.clone(), datagram.from, datagram.to));
         link.join_flow(&flow);
-        self.flows.borrow_mut().insert(datagram.from, flow.clone());
+        self.flows.borrow_mut().insert(key(datagram), flow.clone());
         debug!("visitor service={} peer={}", self.service.config().name, datagram.from);
         Some(flow)
     }
 
+    /// Ends the least recently used flow; one whose visitor has shown that it hears answers comes last.
     fn give_way(&self) {
         let mut flows = self.flows.borrow_mut();
-        let oldest = flows.iter().min_by_key(|(_, flow)| flow.last()).map(|(from, _)| *from);
-        if let Some(flow) = oldest.and_then(|from| flows.remove(&from)) {
+        let least = flows.iter().min_by_key(|(_, flow)| (flow.is_assured(), flow.last()));
+        if let Some(flow) = least.map(|(key, _)| *key).and_then(|key| flows.remove(&key)) {
             flow.end(Cause::Idle);
         }
     }
