@@ -12,6 +12,7 @@
 
 pub mod address;
 mod builder;
+pub mod datagrams;
 pub mod inspect;
 pub mod json;
 pub mod local;
@@ -28,6 +29,7 @@ mod wait;
 mod wire;
 
 pub use self::builder::{Builder, TOKEN, Transport};
+pub use self::datagrams::Responder;
 pub use self::local::Local;
 pub use self::log::{Log, Mark, field};
 pub use self::payload::{Payload, receive, send};

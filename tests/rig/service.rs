@@ -32,6 +32,7 @@ pub struct Service {
     /// Where visitors find it.
     pub public: Option<SocketAddr>,
     local: String,
+    lines: [String; 2],
 }
 
 impl Role {
@@ -73,6 +74,7 @@ impl Service {
             exists: [true; 2],
             public: None,
             local,
+            lines: Default::default(),
         }
     }
 
@@ -85,6 +87,12 @@ impl Service {
     /// A token of its own in the file of `role`.
     pub fn token_at(mut self, role: Role, token: &str) -> Service {
         self.token[role as usize] = Some(token.to_owned());
+        self
+    }
+
+    /// One more line in the file of `role`.
+    pub fn line_at(mut self, role: Role, line: &str) -> Service {
+        self.lines[role as usize] += &format!("{line}\n");
         self
     }
 
@@ -127,6 +135,7 @@ impl Service {
             Some(token) => format!("token = \"{token}\"\n"),
             None => String::new(),
         };
-        format!("[{role}.services.{name}]\ntype = \"{kind}\"\n{address}\n{token}")
+        let lines = &self.lines[role as usize];
+        format!("[{role}.services.{name}]\ntype = \"{kind}\"\n{address}\n{token}{lines}")
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
 use std::thread;
 
 use super::Local;
@@ -17,6 +17,26 @@ pub struct Wire {
 struct Connection {
     ends: [TcpStream; 2],
     frozen: Arc<OnceLock<()>>,
+    passes: Arc<Gate>,
+}
+
+/// Closed, it holds bytes back.
+#[derive(Default)]
+struct Gate {
+    closed: Mutex<bool>,
+    opened: Condvar,
+}
+
+impl Gate {
+    fn set(&self, closed: bool) {
+        *self.closed.lock().expect("a gate") = closed;
+        self.opened.notify_all();
+    }
+
+    fn pass(&self) {
+        let closed = self.closed.lock().expect("a gate");
+        drop(self.opened.wait_while(closed, |closed| *closed));
+    }
 }
 
 impl Wire {
@@ -53,9 +73,15 @@ impl Wire {
         }
     }
 
+    /// The connections of now hold back what comes, until they are told to go on.
+    pub fn stall(&self, stalled: bool) {
+        self.lock().iter().for_each(|connection| connection.passes.set(stalled));
+    }
+
     /// The connections of now end.
     pub fn cut(&self) {
         for connection in self.lock().drain(..) {
+            connection.passes.set(false);
             for end in connection.ends {
                 let _ = end.shutdown(Shutdown::Both);
             }
@@ -74,22 +100,24 @@ impl Drop for Wire {
 }
 
 fn forward([near, far]: [TcpStream; 2], list: &Mutex<Vec<Connection>>) {
-    let frozen = Arc::new(OnceLock::new());
+    let (frozen, passes) = <(Arc<OnceLock<()>>, Arc<Gate>)>::default();
     let ends = [&near, &far].map(|end| end.try_clone().expect("a second handle"));
     list.lock().expect("the list of connections").push(Connection {
         ends,
         frozen: frozen.clone(),
+        passes: passes.clone(),
     });
     thread::scope(|scope| {
-        scope.spawn(|| pump(&near, &far, &frozen));
-        pump(&far, &near, &frozen);
+        scope.spawn(|| pump(&near, &far, &frozen, &passes));
+        pump(&far, &near, &frozen, &passes);
     });
 }
 
 /// Carries bytes one way; those that come while frozen are lost, and so is the end.
-fn pump(mut from: &TcpStream, mut to: &TcpStream, frozen: &OnceLock<()>) {
+fn pump(mut from: &TcpStream, mut to: &TcpStream, frozen: &OnceLock<()>, passes: &Gate) {
     let mut buffer = [0; 16 * 1024];
     while let Ok(count @ 1..) = from.read(&mut buffer) {
+        passes.pass();
         if frozen.get().is_none() && to.write_all(&buffer[..count]).is_err() {
             break;
         }
