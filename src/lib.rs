@@ -73,6 +73,12 @@ impl fmt::Display for StartError {
 
 impl std::error::Error for StartError {}
 
+impl From<link::Unfit> for StartError {
+    fn from(unfit: link::Unfit) -> Self {
+        StartError(format!("transport.{}: {}", unfit.key, unfit.text))
+    }
+}
+
 /// What is logged once when a link is neither on this machine nor encrypted.
 pub(crate) const PLAIN_TCP: &str = "this link is plain TCP: whoever is on its way can read and change what it carries, \
                                     and try to guess weak tokens";

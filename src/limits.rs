@@ -174,6 +174,20 @@ pub const HANDSHAKE_SHARE: u64 = 2;
 /// See [`HANDSHAKE_SHARE`].
 pub const HANDSHAKE_BURST: u64 = 500_000;
 
+/// Bytes and lines of the HTTP request or answer that a WebSocket begins with: what proxies add to it fits.
+pub const MAX_HEAD: usize = 16 * 1024;
+/// See [`MAX_HEAD`].
+pub const MAX_HEAD_LINES: usize = 64;
+
+/// Bytes of payload in a control frame of WebSocket at most: RFC 6455, section 5.5.
+pub const MAX_CONTROL_PAYLOAD: usize = 125;
+
+/// Bytes of a certificate's or a key's file at most: all roots of a system fit.
+pub const MAX_PEM: usize = 1024 * 1024;
+
+/// Seconds for what a cover has to say when it is torn: the answer to a stray HTTP request, a TLS alert.
+pub const LAST_WORDS_TIME: u64 = 1;
+
 /// Links that a server keeps at most.
 pub const MAX_LINKS: usize = 4096;
 

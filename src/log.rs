@@ -198,7 +198,7 @@ impl fmt::Display for Timestamp {
 
 /// Year, month, day of a day since 1970-01-01: Howard Hinnant's `civil_from_days`, whose years begin in March so that
 /// the leap day is the last of its year.
-fn date(days: u64) -> (u64, u64, u64) {
+pub(crate) fn date(days: u64) -> (u64, u64, u64) {
     const DAYS_IN_400_YEARS: u64 = 146_097;
     const FROM_YEAR_0_TO_1970: u64 = 719_468;
     let days = days + FROM_YEAR_0_TO_1970;

@@ -1,10 +1,9 @@
 //! What the configuration says of the transport, made ready for use: the one place where both roles turn keys into
 //! sockets' options and links' covers.
 
-use crate::StartError;
-use crate::config::Transport;
+use crate::config::{Transport, TransportKind};
 use crate::limits;
-use crate::link::Setup;
+use crate::link::{Setup, Unfit};
 use crate::net::socket::Options;
 use crate::proto::End;
 
@@ -29,9 +28,23 @@ pub fn visitor_options(nodelay: bool) -> Options {
 }
 
 /// What protects the links of a process that is their `end`.
-pub fn setup(transport: &Transport, end: End) -> Result<Setup, StartError> {
-    match &transport.noise {
-        Some(noise) => Setup::noise(noise, end).map_err(|torn| StartError(torn.to_string())),
-        None => Ok(Setup::Plain),
+pub fn setup(transport: &Transport, end: End) -> Result<Setup, Unfit> {
+    match transport.kind {
+        TransportKind::Tcp => Ok(Setup::Plain),
+        TransportKind::Noise => {
+            let absent = || Unfit {
+                key: "noise",
+                text: "is absent".into(),
+            };
+            Setup::noise(transport.noise.as_ref().ok_or_else(absent)?, end)
+        }
+        TransportKind::Tls => Setup::tls(&transport.tls, end),
+        TransportKind::Websocket => {
+            let below = match transport.websocket.tls {
+                true => Setup::tls(&transport.tls, end)?,
+                false => Setup::Plain,
+            };
+            Setup::websocket(&transport.websocket, below)
+        }
     }
 }

@@ -151,9 +151,10 @@ impl Client {
             .process
             .hello(None, self.config.heartbeat_timeout)
             .map_err(|error| error.to_string())?;
+        let at = self.config.remote_addr.first();
         let cover = self
             .setup
-            .cover(End::Client, &self.config.remote_addr.first().host)
+            .cover(End::Client, &at.host, at.port)
             .map_err(|torn| torn.to_string())?;
         let mut wire = Wire::new(socket, cover);
         let met = greet(&mut wire, End::Client, ours.clone());

@@ -8,13 +8,14 @@ use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
 use super::check::seconds;
+use super::covers;
 use super::errors::Faults;
 use super::keys::{self, Absent, Form, Row};
 use super::noise;
 use super::source::{order, shown};
 use super::{
-    Addresses, Client, ClientService, Config, HostPort, Input, Kind, Network, Proxy, ProxyProtocol, Role, Secret,
-    Server, ServerService, Tcp, Transport, TransportKind, secret,
+    Addresses, Client, ClientService, Config, Group, HostPort, Input, Kind, Network, Proxy, ProxyProtocol, Role, Secret,
+    Server, ServerService, Tcp, Tls, Transport, TransportKind, require, secret,
 };
 
 /// The configuration of one role; `None` only if something is wrong, all of which is then in `faults`.
@@ -188,19 +189,30 @@ fn transport(section: &Section<'_>, role: Role, faults: &mut Faults<'_>) -> Opti
     let tcp = section.section("tcp");
     let word = section.word("type")?;
     let kind = TransportKind::ALL.into_iter().find(|kind| kind.name() == word)?;
-    Some(Transport {
+    // If it is not, that has been said.
+    require(Group::Transport, word).ok()?;
+    let websocket = covers::websocket(section, kind, faults)?;
+    let transport = Transport {
         kind,
         noise: match kind {
             TransportKind::Noise => Some(noise::noise(&section.section("noise"), role, faults)?),
-            TransportKind::Tcp => None,
+            _ => None,
         },
+        tls: match kind {
+            TransportKind::Tls => covers::tls(section, role, faults)?,
+            TransportKind::Websocket if websocket.tls => covers::tls(section, role, faults)?,
+            _ => Tls::default(),
+        },
+        websocket,
         tcp: Tcp {
             nodelay: tcp.flag("nodelay")?,
             keepalive_secs: tcp.nonzero("keepalive_secs"),
             keepalive_interval: tcp.nonzero("keepalive_interval"),
             proxy: tcp.text("proxy").and_then(|url| Proxy::parse(url).ok()),
         },
-    })
+    };
+    covers::check(&transport, role, section, faults)?;
+    Some(transport)
 }
 
 fn link_nodelay(block: &Section<'_>) -> Option<bool> {
@@ -262,6 +274,26 @@ impl<'a> Section<'a> {
         format!("{}.{key}", keys::display(&self.path))
     }
 
+    /// A value as the file writes it, and a space: to begin a sentence about it. Nothing for what is secret or absent.
+    pub(super) fn shown(&self, key: &str, faults: &Faults<'_>) -> String {
+        let value = self
+            .table
+            .and_then(|table| table.get(key))
+            .filter(|value| value.get_ref().is_str());
+        match value {
+            Some(value) if self.row(key).is_some_and(|row| !row.is_secret()) => faults.source.value(value.span()) + " ",
+            _ => String::new(),
+        }
+    }
+
+    /// All its keys and strings.
+    pub(super) fn texts(&self) -> Vec<(&'a str, &'a str)> {
+        let entries = self.table.into_iter().flatten();
+        entries
+            .filter_map(|(key, value)| Some((&**key.get_ref(), value.get_ref().as_str()?)))
+            .collect()
+    }
+
     pub(super) fn has(&self, key: &str) -> bool {
         self.table.is_some_and(|table| table.contains_key(key))
     }
@@ -272,7 +304,7 @@ impl<'a> Section<'a> {
             .map_or(self.at, |value| value.span().start)
     }
 
-    fn value(&self, key: &str) -> Option<&'a DeValue<'a>> {
+    pub(super) fn value(&self, key: &str) -> Option<&'a DeValue<'a>> {
         self.table?.get(key).map(Spanned::get_ref)
     }
 
@@ -296,7 +328,7 @@ impl<'a> Section<'a> {
         Kind::ALL.into_iter().find(|kind| kind.name() == word)
     }
 
-    fn flag(&self, key: &str) -> Option<bool> {
+    pub(super) fn flag(&self, key: &str) -> Option<bool> {
         match self.row(key)?.absent {
             Absent::Flag(flag) if !self.has(key) => Some(flag),
             _ => self.value(key)?.as_bool(),

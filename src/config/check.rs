@@ -39,7 +39,8 @@ pub(super) fn is_used(path: &[&str], table: &DeTable<'_>, key: &str, roles: &[Ro
     match path {
         [] => roles.iter().any(|role| role.name() == key),
         [_, "transport"] if table.get(key).is_some_and(|value| value.get_ref().is_table()) => {
-            key == "tcp" || table.get("type").and_then(|word| word.get_ref().as_str()) == Some(key)
+            let chosen = table.get("type").and_then(|word| word.get_ref().as_str());
+            key == "tcp" || chosen == Some(key) || key == "tls" && chosen == Some("websocket") && runs_on_tls(table)
         }
         _ => true,
     }
@@ -160,6 +161,11 @@ impl<'a> Checker<'a, '_, '_> {
             }
         }
     }
+}
+
+fn runs_on_tls(transport: &DeTable<'_>) -> bool {
+    let websocket = transport.get("websocket").and_then(|table| table.get_ref().as_table());
+    websocket.and_then(|table| table.get("tls")?.get_ref().as_bool()) == Some(true)
 }
 
 fn service_name(name: &str) -> Result<(), &'static str> {

@@ -207,15 +207,31 @@ rows! {
     "*.transport.tls.hostname": Text, Means("the host of `remote_addr`");
         "The name that the server's certificate must carry. Client."
     "*.transport.tls.trusted_root": Path, Means("the system's");
-        "PEM file with the authority that signed the server's certificate. Client."
+        "PEM file with the authorities that alone may have signed the server's certificate, or with that itself. Client."
     "*.transport.tls.pkcs12": Path, Means("none");
-        "The server's certificate and key. Server: required."
-    "*.transport.tls.pkcs12_password": Secret, Means("none");
-        "Opens that file. Server: required."
+        "The server's certificate and key in one PKCS#12 file. Server: this, or `certificate` and `private_key`."
+    "*.transport.tls.pkcs12_password": Secret, Means("empty");
+        "Opens that file."
+    "server.transport.tls.certificate": Path, Means("none");
+        "PEM file with the server's certificate, and those that lead from it to its authority."
+    "server.transport.tls.private_key": Path, Means("none");
+        "PEM file with the key of that certificate."
+    "server.transport.tls.client_ca": Path, Means("none");
+        "PEM file with authorities: only clients with a certificate of one of them are let in."
+    "client.transport.tls.client_certificate": Path, Means("none");
+        "PEM file with the certificate to show to a server that has `client_ca`."
+    "client.transport.tls.client_private_key": Path, Means("none");
+        "PEM file with the key of that certificate."
     "*.transport.websocket": Table, Means("none");
         "WebSocket, for `type = \"websocket\"`."
-    "*.transport.websocket.tls": Form::Flag, Required;
-        "Whether TLS runs under it."
+    "*.transport.websocket.tls": Form::Flag, Absent::Flag(false);
+        "Whether TLS runs under it. A server behind a proxy that speaks TLS needs none of its own."
+    "*.transport.websocket.path": Text, Means("`/`; a server takes any");
+        "Where it is. A server answers 404 elsewhere."
+    "client.transport.websocket.headers": Table, Means("none");
+        "Header lines for the request, for a proxy that wants some."
+    "client.transport.websocket.headers.*": Secret, Means("");
+        "One of them."
 }
 
 impl Row {

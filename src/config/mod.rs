@@ -5,6 +5,7 @@
 //! keys     one row per key: the only place that knows them
 //! check    walks the file beside the rows: spelling, types, values, what is missing   (suggest: "did you mean …?")
 //! build    a checked table becomes the types; rules that concern several keys
+//! covers   … and those of TLS and WebSocket, with what is in their files
 //! errors   what was wrong, in the file's order
 //! expand   `${NAME}`: the environment's variables in strings
 //! noise    keys against patterns
@@ -32,6 +33,7 @@ macro_rules! doc {
 mod addr;
 mod build;
 mod check;
+mod covers;
 mod errors;
 mod expand;
 mod help;
@@ -55,8 +57,8 @@ pub use help::{help, readme_reference};
 pub use network::Network;
 pub use secret::{Input, Secret};
 pub use types::{
-    AuthorizedKey, Client, ClientService, Config, Kind, Noise, Proxy, ProxyKind, ProxyProtocol, Role, Server,
-    ServerService, Tcp, Transport, TransportKind,
+    AuthorizedKey, Client, ClientService, Config, File, Identity, Kind, Noise, Proxy, ProxyKind, ProxyProtocol, Role,
+    Server, ServerService, Tcp, Tls, Transport, TransportKind, Websocket,
 };
 
 pub(crate) use suggest::distance;
@@ -99,6 +101,10 @@ pub fn capabilities() -> &'static [(Group, &'static str)] {
         (Group::Transport, "tcp"),
         #[cfg(feature = "noise")]
         (Group::Transport, "noise"),
+        #[cfg(feature = "tls")]
+        (Group::Transport, "tls"),
+        #[cfg(feature = "websocket")]
+        (Group::Transport, "websocket"),
         (Group::Service, "tcp"),
         #[cfg(feature = "udp")]
         (Group::Service, "udp"),

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use crate::limits::MAX_SECRET;
+use crate::limits::{MAX_PEM, MAX_SECRET};
 
 /// Bytes that are never printed: a token, a password, a private key. Wiped on drop.
 #[derive(Clone, PartialEq, Eq)]
@@ -65,7 +65,7 @@ const OTHERS_READ: u32 = 0o004;
 
 /// The one line of the file at `path`, without its end. The error completes a sentence that starts with the path.
 pub(super) fn read(path: &Path) -> Result<Secret, String> {
-    let bytes = read_bytes(path).map_err(|error| format!("cannot be read: {error}"))?;
+    let bytes = read_bytes(path, MAX_SECRET)?;
     let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     match line {
@@ -76,14 +76,28 @@ pub(super) fn read(path: &Path) -> Result<Secret, String> {
     }
 }
 
+/// All of the file at `path`: a certificate, a private key. The error completes a sentence that starts with the path.
+pub(super) fn read_whole(path: &Path) -> Result<Secret, String> {
+    let bytes = read_bytes(path, MAX_PEM)?;
+    match bytes.len() <= MAX_PEM {
+        true => Ok(Secret(bytes)),
+        false => Err(format!("is larger than {MAX_PEM} bytes, which no certificate is")),
+    }
+}
+
+/// Up to one byte more than `most`.
+fn read_bytes(path: &Path, most: usize) -> Result<Zeroizing<Vec<u8>>, String> {
+    try_read(path, most).map_err(|error| format!("cannot be read: {error}"))
+}
+
 /// Opening a pipe would wait for its writer, so only files will do. Read into a place that never moves: no copy of the
 /// secret is left behind.
-fn read_bytes(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
+fn try_read(path: &Path, most: usize) -> io::Result<Zeroizing<Vec<u8>>> {
     if !std::fs::metadata(path)?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file"));
     }
-    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_SECRET + 1));
-    File::open(path)?.take(MAX_SECRET as u64 + 1).read_to_end(&mut bytes)?;
+    let mut bytes = Zeroizing::new(Vec::with_capacity(most + 1));
+    File::open(path)?.take(most as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

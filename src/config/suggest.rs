@@ -130,9 +130,9 @@ mod tests {
     #[test]
     fn otherwise_the_keys_are_listed() {
         assert!(
-            suggest(&["client", "transport", "websocket"], "path")
+            suggest(&["server", "transport", "websocket"], "colour")
                 .text
-                .ends_with("known here: `tls`")
+                .ends_with("known here: `tls`, `path`")
         );
     }
 

@@ -162,26 +162,41 @@ pub struct Transport {
     pub tcp: Tcp,
     /// Noise, if that is the one.
     pub noise: Option<Noise>,
+    /// For TLS, alone or under WebSocket; else empty.
+    pub tls: Tls,
+    /// For WebSocket; else empty.
+    pub websocket: Websocket,
 }
 
-/// The transports of this build.
+/// A way to carry links.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TransportKind {
     /// Plain TCP.
     Tcp,
     /// Noise.
     Noise,
+    /// TLS.
+    Tls,
+    /// WebSocket, over plain TCP or over TLS.
+    Websocket,
 }
 
 impl TransportKind {
     /// All of them.
-    pub const ALL: [TransportKind; 2] = [TransportKind::Tcp, TransportKind::Noise];
+    pub const ALL: [TransportKind; 4] = [
+        TransportKind::Tcp,
+        TransportKind::Noise,
+        TransportKind::Tls,
+        TransportKind::Websocket,
+    ];
 
     /// As the file spells it.
     pub fn name(self) -> &'static str {
         match self {
             TransportKind::Tcp => "tcp",
             TransportKind::Noise => "noise",
+            TransportKind::Tls => "tls",
+            TransportKind::Websocket => "websocket",
         }
     }
 }
@@ -221,6 +236,48 @@ pub struct AuthorizedKey {
     pub name: String,
     /// Its public key.
     pub key: [u8; 32],
+}
+
+/// `[*.transport.tls]`, with what is in the files that it names.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Tls {
+    /// Client: the name of the server; `None` = the host of `remote_addr`.
+    pub hostname: Option<String>,
+    /// Client: the only authorities to trust; `None` = the system's.
+    pub trusted_root: Option<File>,
+    /// What this side shows of itself: a server always, a client if it is asked for it.
+    pub identity: Option<Identity>,
+    /// Server: the authority of clients that may come; `None` = all may.
+    pub client_ca: Option<File>,
+}
+
+/// A certificate with its key.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Identity {
+    /// A chain of certificates and a private key, both PEM.
+    Pem(File, File),
+    /// A file with both, and its password.
+    Pkcs12(File, Secret),
+}
+
+/// A file, as it was when the configuration was read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct File {
+    /// The key that names it, below `transport`.
+    pub key: &'static str,
+    /// What is in it.
+    pub bytes: Secret,
+}
+
+/// `[*.transport.websocket]`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Websocket {
+    /// Whether TLS runs under it.
+    pub tls: bool,
+    /// Where it is; `None` = anywhere at a server, `/` for a client.
+    pub path: Option<String>,
+    /// Lines that a client adds to its request: names and values.
+    pub headers: Vec<(String, Secret)>,
 }
 
 /// What a service carries.

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::io;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use crate::limits::{FRAME_HEADER, MAX_CONTROL};
+use crate::limits::{FRAME_HEADER, LAST_WORDS_TIME, MAX_CONTROL};
 use crate::proto::{End, Fault, Handshake, Hello, Introduction};
 
 use super::wire::{Received, Wire};
@@ -40,10 +41,19 @@ impl From<io::Error> for Failure {
 /// Introduces both ends to each other. Gives the peer's introduction and what already came behind it.
 pub async fn greet(wire: &mut Wire, end: End, hello: Hello) -> Result<(Introduction, Vec<u8>), Failure> {
     let mut place = vec![0; FRAME_HEADER + MAX_CONTROL];
+    let met = meet(wire, end, hello, &mut place).await;
+    if matches!(&met, Err(Failure::Broken(error)) if error.kind() == io::ErrorKind::InvalidData) {
+        let said = std::future::poll_fn(|cx| wire.poll_last_words(cx, &mut place));
+        let _ = tokio::time::timeout(Duration::from_secs(LAST_WORDS_TIME), said).await;
+    }
+    met
+}
+
+async fn meet(wire: &mut Wire, end: End, hello: Hello, place: &mut [u8]) -> Result<(Introduction, Vec<u8>), Failure> {
     let mut early = Vec::new();
-    let channel = std::future::poll_fn(|cx| wire.poll_cover(cx, &mut place, &mut early)).await?;
+    let channel = std::future::poll_fn(|cx| wire.poll_cover(cx, place, &mut early)).await?;
     let mut handshake = Handshake::new(end, hello, channel);
-    std::future::poll_fn(|cx| poll(cx, wire, &mut handshake, &mut place, &mut early)).await
+    std::future::poll_fn(|cx| poll(cx, wire, &mut handshake, place, &mut early)).await
 }
 
 fn poll(

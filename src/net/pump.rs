@@ -130,7 +130,11 @@ impl Pump<'_> {
             Poll::Pending => Ok(false),
             Poll::Ready(Ok(Received::End)) => Err(Ended::Closed),
             Poll::Ready(Ok(Received::Bytes(bytes))) => handle(self.link, self.owner, now, bytes).map(|()| true),
-            Poll::Ready(Err(error)) => Err(Ended::Broken(error)),
+            Poll::Ready(Err(error)) => {
+                // The cover may have last words.
+                let _ = self.wire.poll_flush(cx);
+                Err(Ended::Broken(error))
+            }
         }
     }
 

@@ -38,7 +38,6 @@ impl Wire {
         early: &mut Vec<u8>,
     ) -> Poll<io::Result<Channel>> {
         loop {
-            self.cover.poll_output(&mut self.unsent);
             ready!(self.poll_flush(cx))?;
             if self.cover.is_ready() {
                 return Poll::Ready(Ok(self.cover.channel()));
@@ -63,6 +62,9 @@ impl Wire {
 
     /// Reads into `place` and gives the plaintext. Empty bytes are no end: the cover may have kept what came.
     pub fn poll_recv<'a>(&'a mut self, cx: &mut Context<'_>, place: &'a mut [u8]) -> Poll<io::Result<Received<'a>>> {
+        if self.cover.is_over() {
+            return Poll::Ready(Ok(Received::End));
+        }
         let n = ready!(self.socket.poll_read(cx, place))?;
         if n == 0 {
             return Poll::Ready(Ok(Received::End));
@@ -89,17 +91,22 @@ impl Wire {
         Ok(())
     }
 
-    /// Ready when the socket has taken everything, the cover's own words too.
+    /// Ready when the socket has taken everything, the cover's own words too. Those are asked for when there is room:
+    /// what a peer makes the cover say does not pile up here.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.cover.poll_output(&mut self.unsent);
-        while self.sent < self.unsent.len() {
-            let n = ready!(self.socket.poll_write(cx, self.unsent.split_at(self.sent).1))?;
-            self.sent += n;
-            self.taken += n;
+        loop {
+            while self.sent < self.unsent.len() {
+                let n = ready!(self.socket.poll_write(cx, self.unsent.split_at(self.sent).1))?;
+                self.sent += n;
+                self.taken += n;
+            }
+            self.unsent.clear();
+            self.sent = 0;
+            self.cover.poll_output(&mut self.unsent);
+            if self.unsent.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
         }
-        self.unsent.clear();
-        self.sent = 0;
-        Poll::Ready(Ok(()))
     }
 
     /// Whether the socket has taken everything.
@@ -117,6 +124,15 @@ impl Wire {
         self.cover.close();
         ready!(self.poll_flush(cx))?;
         Poll::Ready(self.socket.shut_write())
+    }
+
+    /// After the cover is torn: what it still has to say, and then until the peer has closed, as bytes unread would take
+    /// it back.
+    pub fn poll_last_words(&mut self, cx: &mut Context<'_>, place: &mut [u8]) -> Poll<io::Result<()>> {
+        ready!(self.poll_flush(cx))?;
+        self.socket.shut_write()?;
+        while ready!(self.socket.poll_read(cx, place))? > 0 {}
+        Poll::Ready(Ok(()))
     }
 
     /// Lets go of memory that a busy time needed.

@@ -191,7 +191,7 @@ impl Server {
         let Ok(ours) = self.process.hello(config.heartbeat_interval, config.heartbeat_timeout) else {
             return;
         };
-        let Ok(cover) = self.setup().cover(End::Server, "") else {
+        let Ok(cover) = self.setup().cover(End::Server, "", 0) else {
             return;
         };
         drop(config);

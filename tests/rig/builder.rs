@@ -2,17 +2,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::{Kind, Role, Service, Tunnel, address};
+use super::{Kind, Role, Service, Transport, Tunnel, address};
 
 /// The token of both sides unless a test says otherwise.
 pub const TOKEN: &str = "a token of the tests";
-
-/// What carries the link.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Transport {
-    /// Plain TCP.
-    Tcp,
-}
 
 /// How the client finds the server.
 enum Remote {
@@ -24,23 +17,13 @@ enum Remote {
 /// What a [`Tunnel`] will be.
 pub struct Builder {
     address: IpAddr,
-    transport: Transport,
+    transport: Option<Transport>,
     services: Vec<Service>,
     lines: [Vec<String>; 2],
+    control: Option<SocketAddr>,
     remote: Remote,
     filter: Option<String>,
     one_file: bool,
-}
-
-impl Transport {
-    /// Those that the traffic tests go through, one after the other.
-    pub const ALL: [Transport; 1] = [Transport::Tcp];
-
-    fn name(self) -> &'static str {
-        match self {
-            Transport::Tcp => "tcp",
-        }
-    }
 }
 
 impl Remote {
@@ -59,9 +42,10 @@ impl Builder {
     pub fn new() -> Builder {
         Builder {
             address: address::own(),
-            transport: Transport::Tcp,
+            transport: Some(Transport::Tcp),
             services: Vec::new(),
             lines: [Vec::new(), Vec::new()],
+            control: None,
             remote: Remote::Direct,
             filter: None,
             one_file: false,
@@ -81,13 +65,30 @@ impl Builder {
 
     /// What carries the link; plain TCP unless said.
     pub fn transport(mut self, transport: Transport) -> Builder {
-        self.transport = transport;
+        self.transport = Some(transport);
         self
+    }
+
+    /// No word about what carries the link but that of the lines.
+    pub fn bare(mut self) -> Builder {
+        self.transport = None;
+        self
+    }
+
+    /// What will carry the link, unless the lines say.
+    pub fn carrier(&self) -> Option<Transport> {
+        self.transport
     }
 
     /// Where everything listens; a loopback address of its own unless said.
     pub fn address(mut self, address: IpAddr) -> Builder {
         self.address = address;
+        self
+    }
+
+    /// Where the server listens for clients; a free port of the address above unless said.
+    pub fn control(mut self, control: SocketAddr) -> Builder {
+        self.control = Some(control);
         self
     }
 
@@ -127,7 +128,8 @@ impl Builder {
         for (service, &port) in self.services.iter_mut().zip(&ports[1..]) {
             service.public.get_or_insert(port);
         }
-        Tunnel::new(self, ports[0])
+        let control = self.control.unwrap_or(ports[0]);
+        Tunnel::new(self, control)
     }
 
     /// Starts server and client and returns once every service is up that can be.
@@ -165,11 +167,14 @@ impl Builder {
             Role::Client => format!("remote_addr = \"{}\"", self.remote.address(control)),
         };
         let lines = self.lines[role as usize].join("\n");
-        let transport = self.transport.name();
+        let transport = match self.transport {
+            None => String::new(),
+            Some(transport) => transport.tables(role),
+        };
         let services: String = self.services.iter().map(|service| service.table(role)).collect();
         format!(
             "[{role}]\n{address}\ndefault_token = \"{TOKEN}\"\n{lines}\n\
-             [{role}.transport]\ntype = \"{transport}\"\n\
+             {transport}\
              [{role}.services]\n{services}"
         )
     }

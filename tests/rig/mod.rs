@@ -12,6 +12,7 @@
 
 pub mod address;
 mod builder;
+pub mod certificates;
 pub mod datagrams;
 pub mod inspect;
 pub mod json;
@@ -23,20 +24,22 @@ pub mod program;
 mod service;
 mod sys;
 mod temp;
+mod transport;
 mod tunnel;
 pub mod visitor;
 mod wait;
 mod wire;
 
-pub use self::builder::{Builder, TOKEN, Transport};
+pub use self::builder::{Builder, TOKEN};
 pub use self::datagrams::Responder;
-pub use self::local::Local;
+pub use self::local::{Door, Local};
 pub use self::log::{Log, Mark, field};
 pub use self::payload::{Payload, receive, send};
 pub use self::process::Process;
 pub use self::service::{Kind, Role, Service};
 pub use self::sys::{Signal, raise_descriptor_limit};
 pub use self::temp::TempDir;
+pub use self::transport::Transport;
 pub use self::tunnel::{Tunnel, pinhole};
 pub use self::visitor::End;
 pub use self::wait::{PATIENCE, eventually};

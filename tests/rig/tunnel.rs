@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use super::log::field;
-use super::{Builder, Kind, Process, Role, TempDir, visitor};
+use super::{Builder, Kind, Process, Role, TempDir, Transport, certificates, visitor};
 
 /// A tunnel: its files, and the processes that run.
 pub struct Tunnel {
@@ -25,6 +25,9 @@ impl Tunnel {
     /// What `plan` says, with a server that will listen at `control`. Nothing runs yet.
     pub fn new(plan: Builder, control: SocketAddr) -> Tunnel {
         let (dir, processes) = (TempDir::new(), [None, None]);
+        if plan.carrier().is_some_and(Transport::has_tls) {
+            certificates::usual(dir.path());
+        }
         Tunnel {
             plan,
             dir,
@@ -128,6 +131,11 @@ impl Tunnel {
     #[track_caller]
     pub fn visit(&self, name: &str) -> TcpStream {
         visitor::connect(self.public(name))
+    }
+
+    /// Where its files are.
+    pub fn dir(&self) -> &TempDir {
+        &self.dir
     }
 
     /// The path of the file for `role`, freshly written.

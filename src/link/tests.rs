@@ -1,0 +1,1 @@
+//! Covers against each other.
