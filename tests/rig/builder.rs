@@ -2,17 +2,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::{Kind, Role, Service, Tunnel, address};
+use super::{Kind, Role, Service, Transport, Tunnel, address};
 
 /// The token of both sides unless a test says otherwise.
 pub const TOKEN: &str = "a token of the tests";
-
-/// What carries the link.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Transport {
-    /// Plain TCP.
-    Tcp,
-}
 
 /// How the client finds the server.
 enum Remote {
@@ -24,23 +17,12 @@ enum Remote {
 /// What a [`Tunnel`] will be.
 pub struct Builder {
     address: IpAddr,
-    transport: Transport,
+    transport: [String; 2],
     services: Vec<Service>,
     lines: [Vec<String>; 2],
     remote: Remote,
     filter: Option<String>,
     one_file: bool,
-}
-
-impl Transport {
-    /// Those that the traffic tests go through, one after the other.
-    pub const ALL: [Transport; 1] = [Transport::Tcp];
-
-    fn name(self) -> &'static str {
-        match self {
-            Transport::Tcp => "tcp",
-        }
-    }
 }
 
 impl Remote {
@@ -59,7 +41,7 @@ impl Builder {
     pub fn new() -> Builder {
         Builder {
             address: address::own(),
-            transport: Transport::Tcp,
+            transport: [Role::Server, Role::Client].map(|role| Transport::Tcp.table(role)),
             services: Vec::new(),
             lines: [Vec::new(), Vec::new()],
             remote: Remote::Direct,
@@ -81,7 +63,28 @@ impl Builder {
 
     /// What carries the link; plain TCP unless said.
     pub fn transport(mut self, transport: Transport) -> Builder {
-        self.transport = transport;
+        self.transport = [Role::Server, Role::Client].map(|role| transport.table(role));
+        self
+    }
+
+    /// The same for one role alone.
+    pub fn transport_at(mut self, role: Role, transport: Transport) -> Builder {
+        self.transport[role as usize] = transport.table(role);
+        self
+    }
+
+    /// One more line at the end of the transport's table in the file of `role`.
+    pub fn transport_line(mut self, role: Role, line: &str) -> Builder {
+        self.transport[role as usize] += &format!("{line}\n");
+        self
+    }
+
+    /// Another text for `old` in the transport's table in the file of `role`.
+    #[track_caller]
+    pub fn transport_edit(mut self, role: Role, old: &str, new: &str) -> Builder {
+        let table = &mut self.transport[role as usize];
+        assert!(table.contains(old), "no `{old}` in:\n{table}");
+        *table = table.replace(old, new);
         self
     }
 
@@ -165,11 +168,11 @@ impl Builder {
             Role::Client => format!("remote_addr = \"{}\"", self.remote.address(control)),
         };
         let lines = self.lines[role as usize].join("\n");
-        let transport = self.transport.name();
+        let transport = &self.transport[role as usize];
         let services: String = self.services.iter().map(|service| service.table(role)).collect();
         format!(
             "[{role}]\n{address}\ndefault_token = \"{TOKEN}\"\n{lines}\n\
-             [{role}.transport]\ntype = \"{transport}\"\n\
+             {transport}\
              [{role}.services]\n{services}"
         )
     }
