@@ -45,7 +45,7 @@ mod client;
 #[cfg(any(feature = "server", not(feature = "client")))]
 mod server;
 
-mod link;
+pub mod link;
 pub mod net;
 mod transport;
 

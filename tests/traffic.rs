@@ -14,7 +14,7 @@ const MIB: u64 = 1024 * KIB;
 
 /// Runs `body` with a tunnel to `local` over each transport; the service is named `service`.
 fn over_each_transport(local: &Local, body: impl Fn(&Tunnel)) {
-    for transport in Transport::all() {
+    for transport in Transport::available() {
         body(
             &Tunnel::builder()
                 .service("service", Kind::Tcp, local.address())
@@ -26,7 +26,7 @@ fn over_each_transport(local: &Local, body: impl Fn(&Tunnel)) {
 
 /// Runs `body` over each transport with a visitor and the connection at the local service that it led to.
 fn with_both_ends(body: impl Fn(TcpStream, TcpStream)) {
-    for transport in Transport::all() {
+    for transport in Transport::available() {
         let door = Local::door();
         let tunnel = Tunnel::builder()
             .service("service", Kind::Tcp, door.address())
@@ -148,7 +148,7 @@ fn visitor_of_a_service_that_is_down_is_reset_until_it_is_up() {
 fn reader_that_is_stuck_blocks_itself_alone() {
     rig::raise_descriptor_limit(4096);
     let (echo, flood) = (Local::serve(local::echo), Local::serve(local::flood));
-    for transport in Transport::all() {
+    for transport in Transport::available() {
         let tunnel = Tunnel::builder()
             .service("echo", Kind::Tcp, echo.address())
             .service("flood", Kind::Tcp, flood.address())

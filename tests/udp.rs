@@ -25,7 +25,7 @@ const LULL: Duration = Duration::from_millis(700);
 
 /// Runs `body` with a tunnel to `local` over each transport; the service is named `service`.
 fn over_each_transport(local: &Responder, body: impl Fn(&Tunnel)) {
-    for transport in Transport::ALL {
+    for transport in Transport::available() {
         body(
             &Tunnel::builder()
                 .service("service", Kind::Udp, local.address())

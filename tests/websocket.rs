@@ -15,7 +15,7 @@ use rig::{
 };
 
 fn has(transport: Transport) -> bool {
-    Transport::all().any(|found| found == transport)
+    Transport::available().any(|found| found == transport)
 }
 
 /// A tunnel to `local` whose two ends have these keys in `[*.transport]`; the client goes to `proxy`, if there is one.

@@ -106,7 +106,7 @@ impl Table<'_, '_, '_> {
 
     fn authorized_keys(&mut self, pattern: &Pattern) -> Found<Vec<AuthorizedKey>> {
         let key = "authorized_keys";
-        if !self.has(key) {
+        if !self.has(key) || self.end == End::Client {
             return Some(None);
         }
         if !pattern.has_static(End::Client) {
@@ -236,3 +236,43 @@ fn read(path: &Path) -> io::Result<String> {
 const MAX_NAME: usize = 64;
 /// Bytes of a file of keys at most: ten thousand clients.
 const MAX_FILE: u64 = 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "xrpknQcAagcd/b9foMwxSCD+EindWxq450NEONk8XQo=";
+
+    /// Without Noise there are no keys.
+    fn has_noise() -> bool {
+        decode_key(KEY).is_ok()
+    }
+
+    #[test]
+    fn a_file_of_keys_may_have_comments_and_any_blanks() {
+        if !has_noise() {
+            return;
+        }
+        let known = parse_lines(&format!("# clients\r\n\r\n  a {KEY}\r\nb\t \t{KEY}  \n")).expect("two keys");
+        let names: Vec<&str> = known.iter().map(|known| known.name.as_str()).collect();
+        assert_eq!(names, ["a", "b"]);
+        assert!(parse_lines("").is_ok_and(|known| known.is_empty()));
+    }
+
+    #[test]
+    fn a_file_of_keys_is_wrong_in_a_certain_line() {
+        if !has_noise() {
+            return;
+        }
+        for (text, error) in [
+            (KEY.to_owned(), "line 1 is not a name, a blank and a key"),
+            (format!("\na {KEY}\na {KEY}"), "line 3 has a name that was there before"),
+            ("a no-key".to_owned(), "line 1 is not base64"),
+            (format!("a {KEY} b"), "line 1 is not base64"),
+            (format!("{} {KEY}", "a".repeat(65)), "line 1 has a name that is no word"),
+        ] {
+            let found = parse_lines(&text).expect_err(&text);
+            assert!(found.starts_with(error), "{found}");
+        }
+    }
+}

@@ -17,7 +17,8 @@ enum Remote {
 /// What a [`Tunnel`] will be.
 pub struct Builder {
     address: IpAddr,
-    transport: Option<Transport>,
+    transport: [String; 2],
+    has_tls: bool,
     services: Vec<Service>,
     lines: [Vec<String>; 2],
     control: Option<SocketAddr>,
@@ -42,7 +43,8 @@ impl Builder {
     pub fn new() -> Builder {
         Builder {
             address: address::own(),
-            transport: Some(Transport::Tcp),
+            transport: [Role::Server, Role::Client].map(|role| Transport::Tcp.table(role)),
+            has_tls: false,
             services: Vec::new(),
             lines: [Vec::new(), Vec::new()],
             control: None,
@@ -65,19 +67,42 @@ impl Builder {
 
     /// What carries the link; plain TCP unless said.
     pub fn transport(mut self, transport: Transport) -> Builder {
-        self.transport = Some(transport);
+        self.transport = [Role::Server, Role::Client].map(|role| transport.table(role));
+        self.has_tls = transport.has_tls();
+        self
+    }
+
+    /// The same for one role alone.
+    pub fn transport_at(mut self, role: Role, transport: Transport) -> Builder {
+        self.transport[role as usize] = transport.table(role);
+        self
+    }
+
+    /// One more line at the end of the transport's table in the file of `role`.
+    pub fn transport_line(mut self, role: Role, line: &str) -> Builder {
+        self.transport[role as usize] += &format!("{line}\n");
+        self
+    }
+
+    /// Another text for `old` in the transport's table in the file of `role`.
+    #[track_caller]
+    pub fn transport_edit(mut self, role: Role, old: &str, new: &str) -> Builder {
+        let table = &mut self.transport[role as usize];
+        assert!(table.contains(old), "no `{old}` in:\n{table}");
+        *table = table.replace(old, new);
         self
     }
 
     /// No word about what carries the link but that of the lines.
     pub fn bare(mut self) -> Builder {
-        self.transport = None;
+        self.transport = Default::default();
+        self.has_tls = false;
         self
     }
 
-    /// What will carry the link, unless the lines say.
-    pub fn carrier(&self) -> Option<Transport> {
-        self.transport
+    /// Whether certificates are to stand beside the files.
+    pub fn has_tls(&self) -> bool {
+        self.has_tls
     }
 
     /// Where everything listens; a loopback address of its own unless said.
@@ -167,10 +192,7 @@ impl Builder {
             Role::Client => format!("remote_addr = \"{}\"", self.remote.address(control)),
         };
         let lines = self.lines[role as usize].join("\n");
-        let transport = match self.transport {
-            None => String::new(),
-            Some(transport) => transport.tables(role),
-        };
+        let transport = &self.transport[role as usize];
         let services: String = self.services.iter().map(|service| service.table(role)).collect();
         format!(
             "[{role}]\n{address}\ndefault_token = \"{TOKEN}\"\n{lines}\n\

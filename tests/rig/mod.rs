@@ -24,7 +24,7 @@ pub mod program;
 mod service;
 mod sys;
 mod temp;
-mod transport;
+pub mod transport;
 mod tunnel;
 pub mod visitor;
 mod wait;

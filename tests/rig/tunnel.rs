@@ -25,7 +25,7 @@ impl Tunnel {
     /// What `plan` says, with a server that will listen at `control`. Nothing runs yet.
     pub fn new(plan: Builder, control: SocketAddr) -> Tunnel {
         let (dir, processes) = (TempDir::new(), [None, None]);
-        if plan.carrier().is_some_and(Transport::has_tls) {
+        if plan.has_tls() {
             certificates::usual(dir.path());
         }
         Tunnel {

@@ -2,6 +2,7 @@
 //! here. `PINHOLE_SEEDS=n` runs so many, `PINHOLE_SEED=n` that one alone.
 
 mod decode;
+mod noise;
 mod operations;
 mod pair;
 #[cfg(feature = "proxy")]
@@ -10,8 +11,8 @@ mod proxies;
 const SEEDS: u64 = 4000;
 
 #[test]
-fn decode_noise() {
-    for_seeds("decode_noise", |rng| decode::run(&noise(rng)));
+fn decode_anything() {
+    for_seeds("decode_anything", |rng| decode::run(&anything(rng)));
 }
 
 #[test]
@@ -21,7 +22,12 @@ fn decode_frames() {
 
 #[test]
 fn operations_of_any_kind() {
-    for_seeds("operations_of_any_kind", |rng| operations::run(&noise(rng)));
+    for_seeds("operations_of_any_kind", |rng| operations::run(&anything(rng)));
+}
+
+#[test]
+fn strangers_to_noise() {
+    for_seeds("strangers_to_noise", |rng| noise::run(&anything(rng)));
 }
 
 #[cfg(feature = "proxy")]
@@ -60,7 +66,7 @@ impl Rng {
     }
 }
 
-fn noise(rng: &mut Rng) -> Vec<u8> {
+fn anything(rng: &mut Rng) -> Vec<u8> {
     let length = rng.next() % 2000;
     rng.bytes(length)
 }

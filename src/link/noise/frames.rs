@@ -9,6 +9,8 @@ pub struct Frames {
     held: Vec<u8>,
     /// `held` was given; it is in the way only now.
     given: bool,
+    /// `held` was in use since memory was last asked back.
+    used: bool,
 }
 
 impl Frames {
@@ -42,18 +44,22 @@ impl Frames {
         self.held.len()
     }
 
-    /// Lets go of memory.
+    /// Lets go of memory that was not in use since this was last called: a busy link would ask for it again at once.
     pub fn relax(&mut self) {
-        if self.given || self.held.is_empty() {
+        if !core::mem::take(&mut self.used) && (self.given || self.held.is_empty()) {
             *self = Frames::default();
         }
     }
 
     fn hold(&mut self, whole: usize, input: &mut &[u8]) {
+        if input.is_empty() {
+            return;
+        }
         let missing = whole.saturating_sub(self.held.len());
         let (head, rest) = input.split_at(missing.min(input.len()));
         self.held.reserve_exact(missing);
         self.held.extend_from_slice(head);
+        self.used = true;
         *input = rest;
     }
 }
@@ -95,6 +101,8 @@ mod tests {
         }
         assert!(frames.held.capacity() <= NOISE_HEADER + NOISE_RECORD);
         assert!(frames.next(&mut [0xff].as_slice()).is_some());
+        frames.relax();
+        assert!(frames.held.capacity() > 0, "it may be needed again at once");
         frames.relax();
         assert_eq!(frames.held.capacity(), 0);
     }
