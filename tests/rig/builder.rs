@@ -27,6 +27,7 @@ pub struct Builder {
     transport: Transport,
     services: Vec<Service>,
     lines: [Vec<String>; 2],
+    transport_lines: [Vec<String>; 2],
     remote: Remote,
     filter: Option<String>,
     one_file: bool,
@@ -62,6 +63,7 @@ impl Builder {
             transport: Transport::Tcp,
             services: Vec::new(),
             lines: [Vec::new(), Vec::new()],
+            transport_lines: [Vec::new(), Vec::new()],
             remote: Remote::Direct,
             filter: None,
             one_file: false,
@@ -106,6 +108,12 @@ impl Builder {
     /// One more line in the `[server]` or `[client]` table.
     pub fn line(mut self, role: Role, line: &str) -> Builder {
         self.lines[role as usize].push(line.to_owned());
+        self
+    }
+
+    /// One more line in the `[server.transport]` or `[client.transport]` table.
+    pub fn transport_line(mut self, role: Role, line: &str) -> Builder {
+        self.transport_lines[role as usize].push(line.to_owned());
         self
     }
 
@@ -166,10 +174,11 @@ impl Builder {
         };
         let lines = self.lines[role as usize].join("\n");
         let transport = self.transport.name();
+        let transport_lines = self.transport_lines[role as usize].join("\n");
         let services: String = self.services.iter().map(|service| service.table(role)).collect();
         format!(
             "[{role}]\n{address}\ndefault_token = \"{TOKEN}\"\n{lines}\n\
-             [{role}.transport]\ntype = \"{transport}\"\n\
+             [{role}.transport]\ntype = \"{transport}\"\n{transport_lines}\n\
              [{role}.services]\n{services}"
         )
     }

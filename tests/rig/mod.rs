@@ -21,6 +21,7 @@ mod payload;
 mod process;
 pub mod program;
 mod service;
+pub mod ssh;
 mod sys;
 mod temp;
 mod tunnel;
