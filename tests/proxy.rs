@@ -28,9 +28,13 @@ fn http_with_credentials() {
         let login = "Proxy-Authorization: Basic bUBlOnA6dy/DvA==";
         let asked = format!("CONNECT {to} HTTP/1.1\r\nHost: {to}\r\n{login}\r\n\r\n");
         let answer = "HTTP/1.0 200 Connection established\r\nProxy-Agent: a test\r\n\r\n";
-        vec![Plan::new(&[(asked.as_bytes(), answer.as_bytes())], Some(control))]
+        let (talk, way) = (owned(&[(asked.as_bytes(), answer.as_bytes())]), Some(control));
+        vec![Plan { talk, way }]
     });
     visitor::echo(&tunnel.visit("echo"), b"through CONNECT");
+    tunnel
+        .client()
+        .wait_for(&format!("connected server={NOWHERE}: .. proxy={} ", proxy.address()));
     assert_hides(&tunnel, &["p%3Aw", "p:w/", "bUBlOnA6dy"]);
 }
 
@@ -41,14 +45,13 @@ fn socks_with_credentials() {
     let url = format!("socks5h://m%40e:p%3Aw@{}", proxy.address());
     let tunnel = Tunnel::builder().remote_host(NOWHERE).log_filter("trace");
     let tunnel = proxy.carry(tunnel.service("echo", Kind::Tcp, echo.address()), &url, |control| {
-        vec![Plan::new(
-            &[
-                (b"\x05\x02\x00\x02", b"\x05\x02"),
-                (b"\x01\x03m@e\x03p:w", b"\x01\x00"),
-                (&request(control), b"\x05\x00\x00\x03\x04nameaa"),
-            ],
-            Some(control),
-        )]
+        let talk = owned(&[
+            (b"\x05\x02\x00\x02", b"\x05\x02"),
+            (b"\x01\x03m@e\x03p:w", b"\x01\x00"),
+            (&request(control), b"\x05\x00\x00\x03\x04nameaa"),
+        ]);
+        let way = Some(control);
+        vec![Plan { talk, way }]
     });
     visitor::echo(&tunnel.visit("echo"), b"through SOCKS 5");
     assert_hides(&tunnel, &["p%3Aw", "p:w"]);
@@ -61,7 +64,8 @@ fn a_proxy_by_name_without_credentials() {
     let url = format!("socks5://localhost:{}", proxy.address().port());
     let tunnel = Tunnel::builder().remote_host(NOWHERE);
     let tunnel = proxy.carry(tunnel.service("echo", Kind::Tcp, echo.address()), &url, |control| {
-        vec![Plan::new(&socks(&request(control)), Some(control))]
+        let (talk, way) = (socks(control), Some(control));
+        vec![Plan { talk, way }]
     });
     visitor::echo(&tunnel.visit("echo"), b"by name twice");
 }
@@ -85,11 +89,7 @@ fn what_an_http_proxy_refuses_is_said() {
             "the proxy's answer is too long",
         ),
     ];
-    refuse("http", &answers, |control| {
-        let to = format!("{NOWHERE}:{}", control.port());
-        let asked = format!("CONNECT {to} HTTP/1.1\r\nHost: {to}\r\n\r\n").into_bytes();
-        vec![(asked, b"HTTP/1.1 200 OK\r\n\r\n".to_vec())]
-    });
+    refuse("http", &answers, http);
 }
 
 #[test]
@@ -100,39 +100,22 @@ fn what_a_socks_proxy_refuses_is_said() {
         (b"\x05\x02", "the proxy wants another login"),
         (b"\x05\x00\x05", "the proxy said more than an answer"),
     ];
-    refuse("socks5", &answers, |control| {
-        let talk = [(&b"\x05\x01\x00"[..], &b"\x05\x00"[..])];
-        let talk = talk.map(|(asked, answer)| (asked.to_vec(), answer.to_vec()));
-        let last = (request(control), b"\x05\x00\x00\x01aaaapp".to_vec());
-        talk.into_iter().chain([last]).collect()
-    });
+    refuse("socks5", &answers, socks);
 }
 
 #[test]
 fn the_codes_of_a_socks_proxy_are_words() {
-    let echo = Local::serve(local::echo);
-    let proxy = Fake::start(address::own());
-    let url = format!("socks5://{}", proxy.address());
-    let builder = Tunnel::builder()
-        .remote_host(NOWHERE)
-        .line(Role::Client, "retry_interval = 0");
-    let tunnel = proxy.carry(builder.service("echo", Kind::Tcp, echo.address()), &url, |control| {
-        let asked = request(control);
-        let refused = |code| {
-            [
-                (&b"\x05\x01\x00"[..], &b"\x05\x00"[..]),
-                (&asked, &[5, code, 0, 1, 0, 0, 0, 0, 0, 0]),
-            ]
-            .map(|(asked, answer): (&[u8], &[u8])| (asked.to_vec(), answer.to_vec()))
+    let route = Route::start("socks5", |control| {
+        let refusal = |code| {
+            let mut talk = socks(control);
+            talk[1].1 = vec![5, code, 0, 1, 0, 0, 0, 0, 0, 0];
+            Plan { talk, way: None }
         };
-        let refusals = [2, 3, 4, 5].map(|code| Plan {
-            talk: refused(code).to_vec(),
-            way: None,
-        });
-        refusals
-            .into_iter()
-            .chain([Plan::new(&socks(&asked), Some(control))])
-            .collect()
+        let good = Plan {
+            talk: socks(control),
+            way: Some(control),
+        };
+        [2, 3, 4, 5].map(refusal).into_iter().chain([good]).collect()
     });
     for words in [
         "not allowed by its rules",
@@ -140,49 +123,19 @@ fn the_codes_of_a_socks_proxy_are_words() {
         "host unreachable",
         "connection refused",
     ] {
-        tunnel.client().wait_for(&format!(
-            "WARN  client: link is down .. the proxy does not connect .. {words}"
-        ));
+        route.expect(&format!("the proxy does not connect to the server: {words}"));
     }
-    visitor::echo(&tunnel.visit("echo"), b"at last");
+    visitor::echo(&route.tunnel.visit("echo"), b"at last");
 }
 
-/// At each attempt the proxy closes the connection one byte later.
 #[test]
-fn a_proxy_that_closes_at_every_byte() {
-    let answers: [(&str, fn(SocketAddr) -> Talk); 2] = [
-        ("http", |control| {
-            let to = format!("{NOWHERE}:{}", control.port());
-            let asked = format!("CONNECT {to} HTTP/1.1\r\nHost: {to}\r\n\r\n");
-            vec![(asked.into_bytes(), b"HTTP/1.1 200\r\n\r\n".to_vec())]
-        }),
-        ("socks5", |control| owned(&socks(&request(control)))),
-    ];
-    for (scheme, talk) in answers {
-        let echo = Local::serve(local::echo);
-        let proxy = Fake::start(address::own());
-        let url = format!("{scheme}://{}", proxy.address());
-        let builder = Tunnel::builder()
-            .remote_host(NOWHERE)
-            .line(Role::Client, "retry_interval = 0");
-        let tunnel = proxy.carry(builder.service("echo", Kind::Tcp, echo.address()), &url, |control| {
-            let talk = talk(control);
-            let length = talk.iter().map(|(_, answer)| answer.len()).sum();
-            let cut = |at| Plan {
-                talk: cut(&talk, at),
-                way: None,
-            };
-            let whole = Plan {
-                talk: talk.clone(),
-                way: Some(control),
-            };
-            (0..length).map(cut).chain([whole]).collect()
-        });
-        tunnel
-            .client()
-            .wait_for("the proxy closed the connection before its answer was complete");
-        visitor::echo(&tunnel.visit("echo"), b"whole");
-    }
+fn an_http_proxy_that_closes_at_every_byte() {
+    close_at_every_byte("http", http);
+}
+
+#[test]
+fn a_socks_proxy_that_closes_at_every_byte() {
+    close_at_every_byte("socks5", socks);
 }
 
 #[test]
@@ -312,28 +265,64 @@ fn refuses(url: &str, words: &str) {
 /// One attempt after the other meets one of `answers`; then `good` lets the client through.
 #[track_caller]
 fn refuse(scheme: &str, answers: &[(&[u8], &str)], good: fn(SocketAddr) -> Talk) {
-    let echo = Local::serve(local::echo);
-    let proxy = Fake::start(address::own());
-    let url = format!("{scheme}://{}", proxy.address());
-    let builder = Tunnel::builder()
-        .remote_host(NOWHERE)
-        .line(Role::Client, "retry_interval = 0");
-    let tunnel = proxy.carry(builder.service("echo", Kind::Tcp, echo.address()), &url, |control| {
+    let route = Route::start(scheme, |control| {
         let talk = good(control);
-        let asked = &talk[0].0;
-        let refusals = answers.iter().map(|(answer, _)| Plan::new(&[(asked, answer)], None));
-        let good = Plan {
-            talk: talk.clone(),
-            way: Some(control),
+        let refusal = |answer: &[u8]| Plan {
+            talk: vec![(talk[0].0.clone(), answer.to_vec())],
+            way: None,
         };
-        refusals.chain([good]).collect()
+        let refusals: Vec<Plan> = answers.iter().map(|(answer, _)| refusal(answer)).collect();
+        let way = Some(control);
+        refusals.into_iter().chain([Plan { talk, way }]).collect()
     });
-    for (_, words) in answers {
-        tunnel
-            .client()
-            .wait_for(&format!("WARN  client: link is down .. {words}"));
+    answers.iter().for_each(|(_, words)| route.expect(words));
+    visitor::echo(&route.tunnel.visit("echo"), b"at last");
+}
+
+/// At each attempt the proxy closes the connection one byte later, then no more.
+#[track_caller]
+fn close_at_every_byte(scheme: &str, good: fn(SocketAddr) -> Talk) {
+    let route = Route::start(scheme, |control| {
+        let talk = good(control);
+        let length = talk.iter().map(|(_, answer)| answer.len()).sum();
+        let mut plans: Vec<Plan> = (0..length).map(|at| cut(&talk, at)).collect();
+        let way = Some(control);
+        plans.push(Plan { talk, way });
+        plans
+    });
+    route.expect("the proxy closed the connection before its answer was complete");
+    visitor::echo(&route.tunnel.visit("echo"), b"whole");
+}
+
+/// A tunnel to an echo by way of a proxy that does as planned, one attempt after the other.
+struct Route {
+    tunnel: Tunnel,
+    _proxy: Fake,
+    _echo: Local,
+}
+
+impl Route {
+    #[track_caller]
+    fn start(scheme: &str, plans: impl FnOnce(SocketAddr) -> Vec<Plan>) -> Route {
+        let (echo, proxy) = (Local::serve(local::echo), Fake::start(address::own()));
+        let url = format!("{scheme}://{}", proxy.address());
+        let builder = Tunnel::builder()
+            .remote_host(NOWHERE)
+            .line(Role::Client, "retry_interval = 0")
+            .service("echo", Kind::Tcp, echo.address());
+        Route {
+            tunnel: proxy.carry(builder, &url, plans),
+            _proxy: proxy,
+            _echo: echo,
+        }
     }
-    visitor::echo(&tunnel.visit("echo"), b"at last");
+
+    /// The client says why it did not come through.
+    #[track_caller]
+    fn expect(&self, words: &str) {
+        let line = format!("WARN  client: link is down .. {words}");
+        self.tunnel.client().wait_for(&line);
+    }
 }
 
 /// Neither process has written one of `secrets`.
@@ -348,6 +337,21 @@ fn assert_hides(tunnel: &Tunnel, secrets: &[&str]) {
     }
 }
 
+/// What is said to an HTTP proxy without a password.
+fn http(control: SocketAddr) -> Talk {
+    let to = format!("{NOWHERE}:{}", control.port());
+    let asked = format!("CONNECT {to} HTTP/1.1\r\nHost: {to}\r\n\r\n");
+    vec![(asked.into(), b"HTTP/1.1 200\r\n\r\n".to_vec())]
+}
+
+/// What is said to a SOCKS proxy without a password.
+fn socks(control: SocketAddr) -> Talk {
+    owned(&[
+        (b"\x05\x01\x00", b"\x05\x00"),
+        (&request(control), b"\x05\x00\x00\x01aaaapp"),
+    ])
+}
+
 /// The request for a way to the server by name.
 fn request(control: SocketAddr) -> Vec<u8> {
     [
@@ -356,11 +360,6 @@ fn request(control: SocketAddr) -> Vec<u8> {
         &control.port().to_be_bytes(),
     ]
     .concat()
-}
-
-/// What is said without a password.
-fn socks(request: &[u8]) -> [(&[u8], &[u8]); 2] {
-    [(b"\x05\x01\x00", b"\x05\x00"), (request, b"\x05\x00\x00\x01aaaapp")]
 }
 
 /// What a proxy is asked, and what it answers.
@@ -373,7 +372,7 @@ fn owned(talk: &[(&[u8], &[u8])]) -> Talk {
 }
 
 /// The talk up to the byte `at` of the answers.
-fn cut(talk: &Talk, mut at: usize) -> Talk {
+fn cut(talk: &Talk, mut at: usize) -> Plan {
     let mut kept = Talk::new();
     for (asked, answer) in talk {
         kept.push((asked.clone(), answer[..answer.len().min(at)].to_vec()));
@@ -382,7 +381,7 @@ fn cut(talk: &Talk, mut at: usize) -> Talk {
         }
         at -= answer.len();
     }
-    kept
+    Plan { talk: kept, way: None }
 }
 
 /// A proxy of the test's: each connection goes as planned, the last plan is for all that follow.
@@ -395,12 +394,6 @@ struct Fake {
 struct Plan {
     talk: Talk,
     way: Option<SocketAddr>,
-}
-
-impl Plan {
-    fn new(talk: &[(&[u8], &[u8])], way: Option<SocketAddr>) -> Plan {
-        Plan { talk: owned(talk), way }
-    }
 }
 
 impl Fake {
