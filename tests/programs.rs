@@ -8,7 +8,8 @@ use std::path::Path;
 use std::process::Command;
 
 use rig::json::Json;
-use rig::program::{find, is_root, run, skip};
+use rig::program::{find, run};
+use rig::ssh::Sshd;
 use rig::{Kind, PATIENCE, Payload, Process, TempDir, Tunnel, address, eventually, visitor};
 
 const LARGE: usize = 20_000_000;
@@ -109,41 +110,24 @@ fn iperf3_both_directions() {
 
 #[test]
 fn ssh_and_scp() {
-    let (Some(sshd), Some(keygen)) = (find("sshd", "openssh-server"), find("ssh-keygen", "openssh-client")) else {
-        return;
-    };
     let (Some(ssh), Some(scp)) = (find("ssh", "openssh-client"), find("scp", "openssh-client")) else {
         return;
     };
-    let dir = TempDir::new();
-    let path = |name: &str| dir.path().join(name).to_str().expect("ASCII").to_owned();
-    for key in ["host", "user"] {
-        run(&keygen, &["-q", "-t", "ed25519", "-N", "", "-f", &path(key)]);
-    }
-    let Some((_sshd, local)) = start_sshd(&sshd, &dir) else {
-        return;
-    };
-    let tunnel = Tunnel::builder().service("ssh", Kind::Tcp, local).start();
+    let Some(sshd) = Sshd::start() else { return };
+    let tunnel = Tunnel::builder().service("ssh", Kind::Tcp, sshd.address()).start();
     let public = tunnel.public("ssh");
     eventually("sshd answers", PATIENCE, || greets(public));
 
-    let port = format!("-oPort={}", public.port());
-    let identity = format!("-oIdentityFile={}", path("user"));
-    let quiet = [
-        "-F",
-        "/dev/null",
-        "-oBatchMode=yes",
-        "-oStrictHostKeyChecking=no",
-        "-oUserKnownHostsFile=/dev/null",
-    ];
-    let options = [&quiet[..], &["-oLogLevel=ERROR", &port, &identity]].concat();
+    let options = sshd.options(public.port());
+    let options: Vec<&str> = options.iter().map(String::as_str).collect();
     let host = public.ip().to_string();
     assert_eq!(
         run(&ssh, &[&options[..], &[&host, "echo over ssh"]].concat()),
         "over ssh\n"
     );
 
-    let original = dir.write("original", Payload::bytes(2, LARGE));
+    let path = |name: &str| sshd.dir.path().join(name).to_str().expect("ASCII").to_owned();
+    let original = sshd.dir.write("original", Payload::bytes(2, LARGE));
     let there = format!("{host}:{}", path("there"));
     run(
         &scp,
@@ -154,31 +138,6 @@ fn ssh_and_scp() {
         fs::read(path("back")).expect("the copy") == Payload::bytes(2, LARGE),
         "the copy differs"
     );
-}
-
-/// An sshd for the user of the test alone.
-fn start_sshd(sshd: &Path, dir: &TempDir) -> Option<(Process, SocketAddr)> {
-    // sshd insists on this directory as root; its package's service makes it, and there may be no service here.
-    if is_root() && fs::create_dir_all("/run/sshd").is_err() {
-        skip("/run/sshd is missing and cannot be made");
-        return None;
-    }
-    let local = address::free_port(address::own());
-    let here = dir.path().display();
-    let pam = if is_root() { "yes" } else { "no" };
-    let config = format!(
-        "ListenAddress {local}\nHostKey {here}/host\nAuthorizedKeysFile {here}/user.pub\nPidFile none\n\
-         StrictModes no\nUsePAM {pam}\nPermitRootLogin yes\nSubsystem sftp internal-sftp\n"
-    );
-    let mut command = Command::new(sshd);
-    command
-        .arg("-D")
-        .arg("-e")
-        .arg("-f")
-        .arg(dir.write("sshd_config", config));
-    let process = Process::start("sshd", command);
-    process.wait_for("Server listening");
-    Some((process, local))
 }
 
 /// Whether an SSH server answers at `address`.

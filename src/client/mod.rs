@@ -169,7 +169,12 @@ impl Client {
     }
 
     fn on_met(&self, address: SocketAddr, met: &Introduction) {
-        info!("connected server={address} agent={}", met.peer.agent);
+        let (server, agent) = (self.config.remote_addr.first(), &met.peer.agent);
+        if self.first_hop(server) == server {
+            info!("connected server={address} agent={agent}");
+        } else {
+            info!("connected server={server} proxy={address} agent={agent}");
+        }
         let interval = met.peer.interval;
         if let Some(timeout) = self.config.heartbeat_timeout.filter(|timeout| *timeout <= interval) {
             warn!(
@@ -178,7 +183,7 @@ impl Client {
                 interval.as_secs()
             );
         }
-        if self.setup.is_open() && !address.ip().to_canonical().is_loopback() && !self.warned.replace(true) {
+        if self.setup.is_open() && !self.stays_here(address) && !self.warned.replace(true) {
             warn!("{}", crate::PLAIN_TCP);
         }
     }

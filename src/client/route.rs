@@ -1,6 +1,7 @@
 //! The way to the server: directly, or through the proxy of the configuration.
 
 use std::io;
+use std::net::SocketAddr;
 
 use crate::config::{HostPort, ProxyKind};
 use crate::net::proxy::{self, Kind, Proxy};
@@ -17,6 +18,11 @@ impl Client {
             .proxy
             .as_ref()
             .map_or(server, |proxy| &proxy.address)
+    }
+
+    /// Whether a link by way of `address` cannot leave this machine: who knows where a proxy leads?
+    pub(super) fn stays_here(&self, address: SocketAddr) -> bool {
+        self.config.transport.tcp.proxy.is_none() && address.ip().to_canonical().is_loopback()
     }
 
     /// Goes on from the first hop to `server`.

@@ -22,6 +22,7 @@ pub struct Builder {
     services: Vec<Service>,
     lines: [Vec<String>; 2],
     control: Option<SocketAddr>,
+    transport_lines: [Vec<String>; 2],
     remote: Remote,
     filter: Option<String>,
     one_file: bool,
@@ -48,6 +49,7 @@ impl Builder {
             services: Vec::new(),
             lines: [Vec::new(), Vec::new()],
             control: None,
+            transport_lines: [Vec::new(), Vec::new()],
             remote: Remote::Direct,
             filter: None,
             one_file: false,
@@ -135,6 +137,12 @@ impl Builder {
         self
     }
 
+    /// One more line in the `[server.transport]` or `[client.transport]` table.
+    pub fn transport_line(mut self, role: Role, line: &str) -> Builder {
+        self.transport_lines[role as usize].push(line.to_owned());
+        self
+    }
+
     /// The `RUST_LOG` of both processes; unset unless said.
     pub fn log_filter(mut self, filter: &str) -> Builder {
         self.filter = Some(filter.to_owned());
@@ -192,7 +200,9 @@ impl Builder {
             Role::Client => format!("remote_addr = \"{}\"", self.remote.address(control)),
         };
         let lines = self.lines[role as usize].join("\n");
-        let transport = &self.transport[role as usize];
+        // Keys of the transport's own table stand before the tables below it.
+        let transport_lines = self.transport_lines[role as usize].join("\n");
+        let transport = self.transport[role as usize].replacen("\"\n", &format!("\"\n{transport_lines}\n"), 1);
         let services: String = self.services.iter().map(|service| service.table(role)).collect();
         format!(
             "[{role}]\n{address}\ndefault_token = \"{TOKEN}\"\n{lines}\n\

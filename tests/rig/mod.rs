@@ -22,6 +22,7 @@ mod payload;
 mod process;
 pub mod program;
 mod service;
+pub mod ssh;
 mod sys;
 mod temp;
 pub mod transport;
