@@ -144,7 +144,7 @@ fn a_silent_proxy_is_left_in_time() {
     let echo = Local::serve(local::echo);
     let mut tunnel = Tunnel::builder()
         .service("echo", Kind::Tcp, echo.address())
-        .transport_line(Role::Client, &format!("tcp.proxy = \"http://{}\"", silence.address()))
+        .link_line(Role::Client, &format!("tcp.proxy = \"http://{}\"", silence.address()))
         .build();
     tunnel.start_server();
     tunnel.start_client();
@@ -241,7 +241,7 @@ fn carries(url: &str) {
         ),
     ] {
         let tunnel = builder
-            .transport_line(Role::Client, &format!("tcp.proxy = \"{url}\""))
+            .link_line(Role::Client, &format!("tcp.proxy = \"{url}\""))
             .start();
         visitor::echo(&tunnel.visit("echo"), b"by way of a real one");
     }
@@ -253,7 +253,7 @@ fn refuses(url: &str, words: &str) {
     let echo = Local::serve(local::echo);
     let mut tunnel = Tunnel::builder()
         .service("echo", Kind::Tcp, echo.address())
-        .transport_line(Role::Client, &format!("tcp.proxy = \"{url}\""))
+        .link_line(Role::Client, &format!("tcp.proxy = \"{url}\""))
         .build();
     tunnel.start_server();
     tunnel.start_client();
@@ -417,7 +417,7 @@ impl Fake {
     #[track_caller]
     fn carry(&self, builder: Builder, url: &str, plans: impl FnOnce(SocketAddr) -> Vec<Plan>) -> Tunnel {
         let line = format!("tcp.proxy = \"{url}\"");
-        let mut tunnel = builder.transport_line(Role::Client, &line).build();
+        let mut tunnel = builder.link_line(Role::Client, &line).build();
         assert!(self.plans.set(plans(tunnel.control())).is_ok());
         tunnel.start_server();
         tunnel.start_client();

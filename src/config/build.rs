@@ -14,8 +14,8 @@ use super::keys::{self, Absent, Form, Row};
 use super::noise;
 use super::source::{order, shown};
 use super::{
-    Addresses, Client, ClientService, Config, Group, HostPort, Input, Kind, Network, Proxy, ProxyProtocol, Role, Secret,
-    Server, ServerService, Tcp, Tls, Transport, TransportKind, require, secret,
+    Addresses, Client, ClientService, Config, Group, HostPort, Input, Kind, Network, Proxy, ProxyProtocol, Role,
+    Secret, Server, ServerService, Tcp, Tls, Transport, TransportKind, require, secret,
 };
 
 /// The configuration of one role; `None` only if something is wrong, all of which is then in `faults`.

@@ -138,7 +138,7 @@ impl Builder {
     }
 
     /// One more line in the `[server.transport]` or `[client.transport]` table.
-    pub fn transport_line(mut self, role: Role, line: &str) -> Builder {
+    pub fn link_line(mut self, role: Role, line: &str) -> Builder {
         self.transport_lines[role as usize].push(line.to_owned());
         self
     }

@@ -69,7 +69,8 @@ impl Transport {
         let mut text = format!("[{role}.transport]\ntype = \"{name}\"\n");
         if let Transport::Noise(handshake) = self {
             let keys = noise_keys(handshake, role);
-            text += &format!("[{role}.transport.noise]\npattern = \"Noise_{handshake}_25519_ChaChaPoly_BLAKE2s\"\n{keys}");
+            text +=
+                &format!("[{role}.transport.noise]\npattern = \"Noise_{handshake}_25519_ChaChaPoly_BLAKE2s\"\n{keys}");
         }
         if name == "websocket" {
             text += &format!("[{role}.transport.websocket]\ntls = {}\n", self.has_tls());

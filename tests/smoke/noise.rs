@@ -52,7 +52,7 @@ fn setups(handshake: &str) -> Option<[Setup; 2]> {
 }
 
 fn alone(setup: &Setup, end: End, bytes: &mut Bytes<'_>) -> Result<(), Torn> {
-    let mut cover = setup.cover(end, "")?;
+    let mut cover = setup.cover(end, "", 0)?;
     while !bytes.is_empty() {
         let n = 1 + bytes.number();
         assert!(cover.open(bytes.take(n))?.is_empty());
@@ -63,8 +63,8 @@ fn alone(setup: &Setup, end: End, bytes: &mut Bytes<'_>) -> Result<(), Torn> {
 }
 
 fn between(setups: &[Setup; 2], bytes: &mut Bytes<'_>) -> Result<(), Torn> {
-    let mut client = setups[0].cover(End::Client, "")?;
-    let mut server = setups[1].cover(End::Server, "")?;
+    let mut client = setups[0].cover(End::Client, "", 0)?;
+    let mut server = setups[1].cover(End::Server, "", 0)?;
     for _ in 0..4 {
         server.open(&change(say(&mut client), bytes))?;
         client.open(&change(say(&mut server), bytes))?;
