@@ -102,7 +102,7 @@ rows! {
     "server.default_token": Token, Means("none");
         "The token of every service that has none of its own."
     "server.default_token_file": SecretFile, Means("none");
-        "A file whose one line is that token. Relative to this file's folder; watched."
+        "A file whose one line is that token. Relative to this file's folder."
     "server.heartbeat_interval": Form::Seconds(LONG), Absent::Seconds(30);
         "How often a client hears from the server. 0: never."
     "server.heartbeat_timeout": Form::Seconds(LONG), Means("4/3 of `heartbeat_interval`");
@@ -137,7 +137,7 @@ rows! {
     "client.default_token": Token, Means("none");
         "The token of every service that has none of its own."
     "client.default_token_file": SecretFile, Means("none");
-        "A file whose one line is that token. Relative to this file's folder; watched."
+        "A file whose one line is that token. Relative to this file's folder."
     "client.heartbeat_timeout": Form::Seconds(LONG), Absent::Seconds(40);
         "A server that is silent for so long is gone. Longer than its `heartbeat_interval`. 0: TCP alone decides."
     "client.retry_interval": Form::Seconds(LONG), Absent::Seconds(1);
