@@ -15,9 +15,11 @@ pub fn watch(socket: socket2::Socket, interest: Interest) -> io::Result<AsyncFd<
     watched.map_err(io::Error::from)
 }
 
-/// Lets datagrams that are larger than the path's packets be cut on their way.
+/// Undoes what quinn-udp sets up for QUIC: here a datagram is as large as its sender made it, and may be cut on its way;
+/// nobody asks when packets came (which the system would then note of every one, whose ever it is) and how they were
+/// marked.
 #[cfg(feature = "udp")]
-pub fn allow_fragments(socket: &socket2::Socket, v6: bool) {
+pub fn plain_datagrams(socket: &socket2::Socket, v6: bool) {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     {
         let set = |level, name, value: libc::c_int| {
@@ -33,8 +35,11 @@ pub fn allow_fragments(socket: &socket2::Socket, v6: bool) {
                 );
             }
         };
+        set(libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 0);
         set(libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_WANT);
+        set(libc::IPPROTO_IP, libc::IP_RECVTOS, 0);
         if v6 {
+            set(libc::IPPROTO_IPV6, libc::IPV6_RECVTCLASS, 0);
             set(libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_WANT);
             set(libc::IPPROTO_IPV6, libc::IPV6_DONTFRAG, 0);
         }

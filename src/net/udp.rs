@@ -41,7 +41,6 @@ impl UdpSocket {
         if v6_only {
             socket.fd.get_ref().set_only_v6(true)?;
         }
-        let _ = socket.fd.get_ref().set_recv_buffer_size(limits::UDP_RECEIVE);
         socket.fd.get_ref().bind(&SockAddr::from(address))?;
         Ok(socket)
     }
@@ -56,8 +55,8 @@ impl UdpSocket {
     fn new(address: SocketAddr) -> io::Result<UdpSocket> {
         let socket = socket2::Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
         let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
-        // The crate is made for QUIC and forbids fragments; a datagram here is as large as its sender made it.
-        sys::allow_fragments(&socket, address.is_ipv6());
+        sys::plain_datagrams(&socket, address.is_ipv6());
+        let _ = socket.set_recv_buffer_size(limits::UDP_RECEIVE);
         Ok(UdpSocket {
             fd: sys::watch(socket, Interest::READABLE)?,
             state,

@@ -5,36 +5,41 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 
 use super::time::Time;
-use crate::limits::{FLOW_AGE, FLOW_BYTES, FLOW_COUNT};
+use crate::limits::{DATAGRAM_COST, FLOW_AGE, FLOW_BYTES, FLOW_COUNT};
 
 /// One flow's datagrams that the link has not taken yet, in order.
 #[derive(Default)]
 pub(super) struct Flow {
     queue: VecDeque<(Time, Box<[u8]>)>,
-    bytes: usize,
+    held: usize,
     expired: u64,
+}
+
+/// Bytes that a datagram of `n` bytes holds while it waits.
+pub(super) const fn cost(n: usize) -> usize {
+    n + DATAGRAM_COST
 }
 
 impl Flow {
     /// Puts a datagram at the end; false: there is no room, it is dropped. Call [`Self::expire`] before.
     pub fn push(&mut self, now: Time, datagram: &[u8]) -> bool {
-        let fits =
-            self.queue.len() < FLOW_COUNT && (self.queue.is_empty() || self.bytes + datagram.len() <= FLOW_BYTES);
+        let held = self.held + cost(datagram.len());
+        let fits = self.queue.len() < FLOW_COUNT && held <= FLOW_BYTES;
         if fits {
-            self.bytes += datagram.len();
+            self.held = held;
             self.queue.push_back((now, datagram.into()));
         }
         fits
     }
 
-    /// Drops what has waited too long to be of use. Gives how many bytes went.
+    /// Drops what has waited too long to be of use. Gives how many bytes it held.
     pub fn expire(&mut self, now: Time) -> usize {
-        let before = self.bytes;
+        let mut freed = 0;
         while self.is_stale(now) {
-            self.pop();
+            freed += self.pop();
             self.expired += 1;
         }
-        before - self.bytes
+        freed
     }
 
     fn is_stale(&self, now: Time) -> bool {
@@ -52,20 +57,20 @@ impl Flow {
         self.queue.front().map(|(_, datagram)| &**datagram)
     }
 
-    /// Takes the next one off.
-    pub fn pop(&mut self) -> Option<Box<[u8]>> {
-        let (_, datagram) = self.queue.pop_front()?;
-        self.bytes -= datagram.len();
-        Some(datagram)
+    /// Takes the next one off. Gives how many bytes it held.
+    pub fn pop(&mut self) -> usize {
+        let freed = self.queue.pop_front().map_or(0, |(_, datagram)| cost(datagram.len()));
+        self.held -= freed;
+        freed
     }
 
     pub fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }
 
-    /// Bytes that wait.
-    pub fn bytes(&self) -> usize {
-        self.bytes
+    /// Bytes that all that waits holds.
+    pub fn held(&self) -> usize {
+        self.held
     }
 }
 
@@ -76,12 +81,15 @@ mod tests {
     #[test]
     fn the_last_ones_are_dropped_when_it_is_full_and_the_first_ones_when_they_are_old() {
         let mut flow = Flow::default();
-        for n in 0..100_u64 {
+        for n in 0..2 * FLOW_COUNT as u64 {
             assert_eq!(flow.push(Time(n), &n.to_be_bytes()), n < FLOW_COUNT as u64);
         }
-        assert_eq!(flow.bytes(), 8 * FLOW_COUNT);
+        assert_eq!(flow.held(), cost(8) * FLOW_COUNT);
         assert_eq!((flow.expire(Time(FLOW_AGE)), flow.take_expired()), (0, 0));
-        assert_eq!((flow.expire(Time(FLOW_AGE + 10)), flow.take_expired()), (80, 10));
+        assert_eq!(
+            (flow.expire(Time(FLOW_AGE + 10)), flow.take_expired()),
+            (10 * cost(8), 10)
+        );
         assert_eq!(flow.front(), Some(&10_u64.to_be_bytes()[..]));
     }
 
@@ -90,8 +98,8 @@ mod tests {
         let mut flow = Flow::default();
         assert!(flow.push(Time(0), &[0; 65_507]));
         let more = (0..FLOW_COUNT).filter(|_| flow.push(Time(0), &[0; 65_507])).count();
-        assert!(flow.bytes() <= FLOW_BYTES && more == FLOW_BYTES / 65_507 - 1);
-        while flow.pop().is_some() {}
-        assert!(flow.is_empty() && flow.bytes() == 0 && flow.push(Time(0), &[]));
+        assert!(flow.held() <= FLOW_BYTES && more == FLOW_BYTES / cost(65_507) - 1);
+        while flow.pop() > 0 {}
+        assert!(flow.is_empty() && flow.held() == 0 && flow.push(Time(0), &[]));
     }
 }

@@ -18,6 +18,7 @@ use alloc::string::String;
 
 use super::credit::Budget;
 use super::fault::Fault;
+use super::flow;
 use super::frame::{Header, Kind, StreamId, Transmit};
 use super::handshake::Introduction;
 use super::heartbeat::Heartbeat;
@@ -290,11 +291,12 @@ impl Session {
         };
         // What is too old makes room for what is not.
         self.waiting -= flow.expire(now);
-        let fits = datagram.len() <= limits::MAX_DATAGRAM && self.waiting + datagram.len() <= limits::LINK_DATAGRAMS;
+        let waiting = self.waiting + flow::cost(datagram.len());
+        let fits = datagram.len() <= limits::MAX_DATAGRAM && waiting <= limits::LINK_DATAGRAMS;
         if !fits || !flow.push(now, datagram) {
             return false;
         }
-        self.waiting += datagram.len();
+        self.waiting = waiting;
         self.enter(id);
         true
     }
@@ -387,9 +389,8 @@ impl Session {
             return false;
         }
         out.datagram(id, next);
-        self.waiting -= next.len();
         stream.turn.spend(next.len() + limits::FRAME_HEADER);
-        flow.pop();
+        self.waiting -= flow.pop();
         true
     }
 
@@ -795,7 +796,7 @@ impl Session {
         self.streams.iter().for_each(|stream| stream.window.check());
         self.streams.check();
         let flows = self.streams.iter().filter_map(|stream| stream.flow.as_ref());
-        assert_eq!(flows.map(|flow| flow.bytes()).sum::<usize>(), self.waiting);
+        assert_eq!(flows.map(|flow| flow.held()).sum::<usize>(), self.waiting);
         assert!(self.waiting <= limits::LINK_DATAGRAMS);
         let most = 2 * self.streams.slots();
         assert!(self.talkers.len() <= most && self.schedule.len() <= most && self.opening.len() <= most);

@@ -262,7 +262,7 @@ impl Streams {
         let Some(flow) = stream.flow else { return 0 };
         self.flows -= 1;
         budget.release_flow();
-        flow.bytes()
+        flow.held()
     }
 
     /// Slots that were ever used.

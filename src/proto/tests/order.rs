@@ -115,14 +115,17 @@ fn a_stalled_link_keeps_what_is_fresh() {
     server.sent();
     let at = |ms: u64| Time(START.0 + ms * 1000);
     let sent = |ms: u64, session: &mut Session| session.send_datagram(at(ms), flow, &ms.to_be_bytes());
-    let first = (0..100).filter(|&ms| sent(ms, &mut server.session)).count();
-    assert_eq!((first, server.session.take_expired(flow)), (limits::FLOW_COUNT, 0));
+    let first = (0..limits::FLOW_COUNT as u64 + 50).filter(|&n| sent(n / 4, &mut server.session));
+    assert_eq!(
+        (first.count(), server.session.take_expired(flow)),
+        (limits::FLOW_COUNT, 0)
+    );
     // Each that comes takes the place of one that has waited too long.
-    assert!((101..150).all(|ms| sent(ms, &mut server.session)));
+    assert!((101..110).all(|ms| sent(ms, &mut server.session)));
     server.session.check();
     let mut out = Transmit::new(limits::TRANSMIT_BUFFER);
-    assert_eq!(server.session.poll_turn(at(150), &mut out, usize::MAX, 9000), None);
-    assert_eq!(server.session.take_expired(flow), 50);
-    assert_eq!(out.len(), (limits::FLOW_COUNT - 50 + 49) * 16);
+    assert_eq!(server.session.poll_turn(at(110), &mut out, usize::MAX, 9000), None);
+    assert_eq!(server.session.take_expired(flow), 4 * 10);
+    assert_eq!(out.len(), (limits::FLOW_COUNT - 4 * 10 + 9) * 16);
     server.session.check();
 }
