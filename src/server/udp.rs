@@ -2,7 +2,7 @@
 //! our addresses that it asks).
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -35,6 +35,7 @@ pub fn open(
         address,
         socket,
         flows: RefCell::default(),
+        turns: RefCell::default(),
     };
     Ok((address, Owned::spawn(door.serve())))
 }
@@ -45,6 +46,26 @@ struct Door {
     address: SocketAddr,
     socket: Rc<UdpSocket>,
     flows: RefCell<BTreeMap<Key, Rc<Flow>>>,
+    /// Every key of `flows`: whose turn it is to give way; strangers, then assured ones.
+    turns: RefCell<[VecDeque<Turn>; 2]>,
+}
+
+/// A flow as it was when it came to stand in a queue.
+#[derive(PartialEq)]
+struct Turn {
+    key: Key,
+    last: Time,
+    is_assured: bool,
+}
+
+impl Turn {
+    fn of(key: Key, flow: &Flow) -> Turn {
+        Turn {
+            key,
+            last: flow.last(),
+            is_assured: flow.is_assured(),
+        }
+    }
 }
 
 /// Who sent, and which of our addresses was asked: answers come from that one.
@@ -117,17 +138,29 @@ impl Door {
         let flow = Flow::new(&link, stream, &self.service.counters);
         flow.set_way(Way::Visitor(self.socket.clone(), datagram.from, datagram.to));
         link.join_flow(&flow);
-        self.flows.borrow_mut().insert(key(datagram), flow.clone());
+        let before = self.flows.borrow_mut().insert(key(datagram), flow.clone());
+        if before.is_none() {
+            let [strangers, _] = &mut *self.turns.borrow_mut();
+            strangers.push_back(Turn::of(key(datagram), &flow));
+        }
         debug!("visitor service={} peer={}", self.service.config().name, datagram.from);
         Some(flow)
     }
 
-    /// Ends the least recently used flow; one whose visitor has shown that it hears answers comes last.
+    /// Ends the flow that was used least recently, or nearly so: the first in turn that was not used since it came to
+    /// stand there. One whose visitor has shown that it hears answers goes when there is no other.
     fn give_way(&self) {
         let mut flows = self.flows.borrow_mut();
-        let least = flows.iter().min_by_key(|(_, flow)| (flow.is_assured(), flow.last()));
-        if let Some(flow) = least.map(|(key, _)| *key).and_then(|key| flows.remove(&key)) {
-            flow.end(Cause::Idle);
+        let [strangers, assured] = &mut *self.turns.borrow_mut();
+        while let Some(turn) = strangers.pop_front().or_else(|| assured.pop_front()) {
+            let Some(flow) = flows.get(&turn.key) else { continue };
+            let now = Turn::of(turn.key, flow);
+            if flow.is_gone() || now == turn {
+                flow.end(Cause::Idle);
+                flows.remove(&turn.key);
+                return;
+            }
+            if now.is_assured { &mut *assured } else { &mut *strangers }.push_back(now);
         }
     }
 
@@ -164,6 +197,10 @@ impl Door {
             }
             stays
         });
+        let flows = self.flows.borrow();
+        for queue in self.turns.borrow_mut().iter_mut() {
+            queue.retain(|turn| flows.contains_key(&turn.key));
+        }
     }
 }
 
