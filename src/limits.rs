@@ -20,9 +20,9 @@ pub const MAX_REASON: usize = 200;
 /// Registrations on one link at most.
 pub const MAX_SERVICES: u16 = 4096;
 
-/// Registrations refused on a link that has proven nothing yet, until the link ends. A client whose every service is
-/// misconfigured stays below it.
-pub const MAX_UNPROVEN_REFUSALS: u32 = 64;
+/// Registrations that may come on a link until one is proven; more end the link. Each costs a proof; a client with a
+/// thousand services in front of the first good one stays below it.
+pub const MAX_UNPROVEN: u32 = 1024;
 
 /// Streams of one session at most, whatever the budget: slots are 16 bits on the wire.
 pub const MAX_STREAMS: u32 = 16_384;

@@ -68,8 +68,9 @@ impl Pump<'_> {
         let mut moved = true;
         for _ in 0..limits::BUSY_ROUNDS {
             let now = self.link.process.now();
-            self.expire(now)?;
+            // What came while this process was stopped is a sign of life, too.
             moved = self.receive(cx, now)?;
+            self.expire(now)?;
             moved |= self.transmit(cx, now)?;
             if !moved {
                 break;

@@ -37,8 +37,8 @@ pub enum Fault {
     AfterFin,
     /// The server's proof of a service's token is wrong.
     BadProof,
-    /// Too many refused registrations on a link that has proven nothing.
-    TooManyRefusals,
+    /// Too many registrations on a link that has proven none.
+    TooManyClaims,
     /// The peer's Hello is this process's own.
     Reflected,
 }
@@ -114,7 +114,7 @@ impl fmt::Display for Fault {
             Fault::BadCredit => "impossible credit",
             Fault::AfterFin => "bytes after the last ones",
             Fault::BadProof => "the server does not know the service's token",
-            Fault::TooManyRefusals => "too many refused registrations",
+            Fault::TooManyClaims => "too many registrations without a proof",
             Fault::Reflected => "our own bytes came back",
         };
         f.write_str(words)

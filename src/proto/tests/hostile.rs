@@ -126,11 +126,11 @@ fn a_handshake_leaves_what_stands_behind_the_hello() {
 #[test]
 fn a_link_that_proves_nothing_ends_after_some_registrations() {
     let mut server = Lone::new(End::Server);
-    for id in 0..limits::MAX_UNPROVEN_REFUSALS {
+    for id in 0..limits::MAX_UNPROVEN {
         assert_eq!(server.take(&register(id, &[7; 32])).unwrap().len(), 1);
         server.session.decline(id as u16, Decline::Unproven, "no");
     }
-    assert_eq!(server.fault(&register(99, &[7; 32])), Fault::TooManyRefusals);
+    assert_eq!(server.fault(&register(99, &[7; 32])), Fault::TooManyClaims);
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn registrations_in_a_flood_end_the_link() {
         floods += 1;
         server.assert_small();
     };
-    assert_eq!(fault, Fault::TooManyRefusals);
+    assert_eq!(fault, Fault::TooManyClaims);
     assert!(floods <= 2 * u32::from(limits::MAX_SERVICES));
 }
 
