@@ -166,8 +166,8 @@ pub const NOISE_REKEY: u64 = 1 << 16;
 /// Buffers of sealed or opened bytes kept for the next busy link: one each way.
 pub const NOISE_SPARE: usize = 2;
 
-/// Bytes that one link can hold besides its streams' windows: a datagram half received, the rest of one write, and a
-/// record half received.
+/// Bytes that one link can hold besides its streams' windows: a datagram half received, the rest of one write, and
+/// what its cover has half received (a record of Noise; a message of TLS is as long at most).
 pub const LINK_RESERVE: usize = MAX_DATAGRAM + FRAME_HEADER + TRANSMIT_BUFFER + NOISE_HEADER + NOISE_RECORD;
 
 /// Links whose handshake is under way at most; when full the oldest gives way.
@@ -286,7 +286,8 @@ pub const STATUS_TIME: u64 = 5;
 pub const MAX_SECRET: usize = 8 * 1024;
 
 /// The worst case of what peers and visitors can make a server hold, in bytes, beside a fixed part: all streams stuck
-/// and full, all links half way through a write.
+/// and full, all links half way through a write. A client that has proven a service may claim [`MAX_SERVICES`] names
+/// besides, a few hundred bytes each; strangers are [`MAX_HANDSHAKES`] of these links at most.
 pub const MEMORY_CEILING: u64 = MAX_BUDGET + MAX_LINKS as u64 * (LINK_RESERVE + LINK_DATAGRAMS) as u64;
 
 const _: () = assert!(streams(MAX_BUDGET) as u64 * STREAM_RESERVE as u64 <= MAX_BUDGET / 2);
