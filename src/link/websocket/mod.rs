@@ -19,6 +19,8 @@
 mod frame;
 mod upgrade;
 
+use base64ct::{Base64, Encoding};
+
 use super::{Torn, Unfit};
 use crate::config;
 use crate::proto::{Channel, End};
@@ -102,7 +104,7 @@ impl Setup {
         let mut frames = Frames::new(end);
         if end == End::Client {
             let host = upgrade::host(host, port, self.below.is_open());
-            upgrade.key = upgrade::base64(&random::<16>()?);
+            upgrade.key = Base64::encode_string(&random::<16>()?);
             let path = self.path.as_deref().unwrap_or("/");
             frames.due = upgrade::request(&host, path, &upgrade.key, &self.headers);
         }
@@ -207,7 +209,7 @@ impl Cover {
             return Ok(None);
         };
         if let Some(binding) = answer.binding {
-            if binding != upgrade::base64(&self.below.channel().binding) {
+            if binding != Base64::encode_string(&self.below.channel().binding) {
                 return Err(Torn(ENDS_BEFORE.into()));
             }
             self.is_bound = true;

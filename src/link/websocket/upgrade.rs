@@ -1,5 +1,6 @@
 //! How a connection becomes a WebSocket: RFC 6455, section 4. One HTTP request, one answer; httparse reads both.
 
+use base64ct::{Base64, Encoding};
 use sha1::{Digest, Sha1};
 
 use crate::config::Secret;
@@ -207,7 +208,7 @@ pub fn acceptance(key: &str, binding: &[u8]) -> Vec<u8> {
     let binding = if binding.is_empty() {
         String::new()
     } else {
-        format!("{BINDING}: {}\r\n", base64(binding))
+        format!("{BINDING}: {}\r\n", Base64::encode_string(binding))
     };
     let accept = accept(key);
     format!(
@@ -265,24 +266,12 @@ impl<'a> Lines<'a> {
 }
 
 fn accept(key: &str) -> String {
-    base64(
+    Base64::encode_string(
         &Sha1::new()
             .chain_update(key)
             .chain_update("258EAFA5-E914-47DA-95CA-C5AB0DC85B11")
             .finalize(),
     )
-}
-
-/// RFC 4648, with padding.
-pub fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for group in bytes.chunks(3) {
-        let word = group.iter().fold(0, |word, &byte| word << 8 | usize::from(byte)) << (8 * (3 - group.len()));
-        let digit = |place: usize| DIGITS[word >> (18 - 6 * place) & 63] as char;
-        (0..4).for_each(|place| text.push(if place <= group.len() { digit(place) } else { '=' }));
-    }
-    text
 }
 
 #[cfg(test)]
@@ -295,7 +284,7 @@ mod tests {
     #[test]
     fn the_example_of_the_rfc() {
         assert_eq!(accept(KEY), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
-        assert_eq!(base64(b"the sample nonce"), KEY);
+        assert_eq!(Base64::encode_string(b"the sample nonce"), KEY);
     }
 
     #[test]
