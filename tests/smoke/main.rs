@@ -1,6 +1,7 @@
 //! The bodies of the fuzz targets (tests/fuzz), on some thousands of seeds: what a fuzzer would find at once is found
 //! here. `PINHOLE_SEEDS=n` runs so many, `PINHOLE_SEED=n` that one alone.
 
+mod covers;
 mod decode;
 mod noise;
 mod operations;
@@ -28,6 +29,16 @@ fn operations_of_any_kind() {
 #[test]
 fn strangers_to_noise() {
     for_seeds("strangers_to_noise", |rng| noise::run(&anything(rng)));
+}
+
+#[test]
+fn strangers_to_covers() {
+    for_seeds("strangers_to_covers", |rng| covers::run(&anything(rng)));
+}
+
+#[test]
+fn strangers_to_websocket() {
+    for_seeds("strangers_to_websocket", |rng| covers::run(&heads_and_frames(rng)));
 }
 
 #[cfg(feature = "proxy")]
@@ -92,6 +103,35 @@ fn nearly(rng: &mut Rng) -> Vec<u8> {
         said.truncate(rng.next() as usize % said.len());
     }
     said
+}
+
+/// What WebSocket begins with and goes on with, with some bytes that are wrong, each piece behind its length.
+fn heads_and_frames(rng: &mut Rng) -> Vec<u8> {
+    const SAID: [&[u8]; 12] = [
+        b"GET /a HTTP/1.1\r\nHost: b\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n",
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n",
+        b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n",
+        b"HTTP/1.1 502 Bad Gateway\r\n\r\n",
+        b"\x82\x03abc",
+        b"\x82\x83\x01\x02\x03\x04abc",
+        b"\x02\x80\0\0\0\0\x89\x81\0\0\0\0!\x80\x81\0\0\0\0x",
+        b"\x89\x02hi\x8a\0",
+        b"\x88\x02\x03\xe8",
+        b"\x82\xfe\x00\x80\x01\x02\x03\x04",
+        b"\x82\x7f\0\0\0\0\0\x01\0\0",
+    ];
+    let mut all = rng.bytes(1);
+    for _ in 0..1 + rng.next() % 6 {
+        let mut said = SAID[rng.next() as usize % SAID.len()].to_vec();
+        if rng.next().is_multiple_of(4) {
+            let at = rng.next() as usize % said.len();
+            said[at] = rng.next() as u8;
+        }
+        all.extend([8, (said.len() - 1) as u8]);
+        all.extend(said);
+    }
+    all
 }
 
 /// Frames whose headers are nearly right, each behind the decisions that [`decode`] takes from the same bytes.
