@@ -215,6 +215,26 @@ fn client_without_a_key_of_its_own_has_a_new_one() {
     visitor::echo(&tunnel.visit("echo"), b"nobody's key");
 }
 
+/// rathole takes them.
+#[test]
+fn keys_without_meaning_are_a_warning() {
+    if !has_noise() {
+        return;
+    }
+    let echo = Local::serve(local::echo);
+    let tunnel = with_echo(&echo, NK)
+        .transport_line(Role::Client, &format!("local_private_key = \"{}\"", CLIENT.private))
+        .transport_line(Role::Server, &format!("remote_public_key = \"{}\"", CLIENT.public))
+        .start();
+    tunnel
+        .client()
+        .wait_for("WARN  .. local_private_key is of no use: the pattern NK");
+    tunnel
+        .server()
+        .wait_for("WARN  .. remote_public_key is of no use: the pattern NK");
+    visitor::echo(&tunnel.visit("echo"), b"all the same");
+}
+
 #[test]
 fn log_never_has_a_key() {
     if !has_noise() {

@@ -20,7 +20,7 @@ pub(super) fn noise(section: &Section<'_>, role: Role, faults: &mut Faults<'_>) 
         faults,
     };
     let pattern = table.pattern()?;
-    let local_private_key = table.local_private_key(&pattern);
+    let local_private_key = table.secret("local_private_key");
     let remote_public_key = table.remote_public_key(&pattern);
     let psk = table.psk(&pattern);
     let authorized_keys = table.authorized_keys(&pattern);
@@ -65,13 +65,6 @@ impl Table<'_, '_, '_> {
             .ok()
     }
 
-    fn local_private_key(&mut self, pattern: &Pattern) -> Found<Secret> {
-        if self.section.has_secret("local_private_key") && !pattern.has_static(self.end) {
-            return self.needless("local_private_key", pattern, "has no key at this end");
-        }
-        self.secret("local_private_key")
-    }
-
     fn psk(&mut self, pattern: &Pattern) -> Found<Secret> {
         match (self.section.has_secret("psk"), pattern.has_psk()) {
             (true, false) => self.needless("psk", pattern, "has no psk; one like NKpsk0 or XXpsk3 has"),
@@ -80,21 +73,17 @@ impl Table<'_, '_, '_> {
         }
     }
 
+    /// One that the pattern does not want is let pass, as rathole does.
     fn remote_public_key(&mut self, pattern: &Pattern) -> Found<Key> {
         let (other, name) = other(self.end);
         let key = "remote_public_key";
-        if !self.has(key) {
+        let Some(text) = self.section.text(key) else {
             let reason = format!("wants the {name}'s key to be known beforehand");
-            return if pattern.is_known_before(other) {
-                self.missing(key, pattern, &reason)
-            } else {
-                Some(None)
+            return match pattern.is_known_before(other) {
+                true => self.missing(key, pattern, &reason),
+                false => Some(None),
             };
-        }
-        if !pattern.has_static(other) {
-            return self.needless(key, pattern, &format!("has no key of the {name}"));
-        }
-        let text = self.section.text(key)?;
+        };
         match decode_key(text) {
             Ok(public) => Some(Some(*public)),
             Err(error) => {

@@ -21,6 +21,16 @@ pub enum End {
     Server,
 }
 
+impl End {
+    /// The one that hears what this one says.
+    pub fn other(self) -> End {
+        match self {
+            End::Client => End::Server,
+            End::Server => End::Client,
+        }
+    }
+}
+
 /// Hash of what both ends said before anything was proven.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Transcript([u8; 32]);

@@ -88,13 +88,10 @@ impl Server {
     /// Ready to [`run`](Self::run).
     pub fn new(process: Rc<Process>, config: config::Server) -> Result<Rc<Server>, StartError> {
         let setup = transport::setup(&config.transport, End::Server)?;
-        let begun = process.now();
-        setup.rehearse();
-        let cost = process.now().since(begun);
         let server = Server {
+            allowance: RefCell::new(allowance(&process, &setup)),
             process,
             setup: RefCell::new(Rc::new(setup)),
-            allowance: RefCell::new(Allowance::new(cost)),
             port: RefCell::default(),
             services: Services::default(),
             registry: RefCell::default(),
@@ -295,4 +292,11 @@ impl Entry {
     fn is_stranger(&self) -> bool {
         self.link.as_ref().is_none_or(|link| !link.is_proven())
     }
+}
+
+/// What strangers may ask of this machine under `setup`: by doing once what they ask.
+fn allowance(process: &Process, setup: &Setup) -> Allowance {
+    let begun = process.now();
+    setup.rehearse();
+    Allowance::new(process.now().since(begun))
 }

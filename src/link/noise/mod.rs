@@ -64,6 +64,7 @@ impl Setup {
     /// As the configuration says. A key that the pattern wants and that is not there is a new one.
     pub fn new(config: &config::Noise, end: End) -> Result<Setup, Torn> {
         let pattern = Pattern::parse(&config.pattern).map_err(Torn)?;
+        warn_of_needless(config, &pattern, end);
         let mut local = config.local_private_key.as_ref().map(key::secret).transpose()?;
         if local.is_none() && pattern.has_static(end) {
             local = Some(key::fresh(&pattern, end)?);
@@ -79,9 +80,6 @@ impl Setup {
     }
 
     /// Whether a peer may show this static public key. Decides nothing about patterns in which it shows none.
-    ///
-    /// A reload asks the new setup about [`Cover::peer`] of each link that the old one let in, and cuts those of which
-    /// it says no: that is how a key is revoked.
     pub fn is_authorized(&self, key: &Key) -> bool {
         let is_pinned = self.remote.is_none_or(|pinned| pinned == *key);
         is_pinned && (self.authorized.is_none() || self.name(key).is_some())
@@ -95,6 +93,17 @@ impl Setup {
     fn name(&self, key: &Key) -> Option<&str> {
         let known = self.authorized.iter().flatten().find(|known| known.key == *key);
         known.map(|known| known.name.as_str())
+    }
+}
+
+/// Of keys without meaning, which rathole's users may have.
+fn warn_of_needless(config: &config::Noise, pattern: &Pattern, end: End) {
+    let name = pattern.handshake();
+    if config.local_private_key.is_some() && !pattern.has_static(end) {
+        log::warn!("local_private_key is of no use: the pattern {name} has no key at this end");
+    }
+    if config.remote_public_key.is_some() && !pattern.has_static(end.other()) {
+        log::warn!("remote_public_key is of no use: the pattern {name} has no key at the other end");
     }
 }
 

@@ -88,7 +88,7 @@ impl Pattern {
         if let Some(local) = keys.local.filter(|_| self.has_static(end)) {
             builder = builder.local_private_key(local)?;
         }
-        if let Some(remote) = keys.remote.filter(|_| self.is_known_before(other(end))) {
+        if let Some(remote) = keys.remote.filter(|_| self.is_known_before(end.other())) {
             builder = builder.remote_public_key(remote)?;
         }
         for place in self.psk_places() {
@@ -126,13 +126,6 @@ pub(super) struct Keys<'a> {
     pub(super) local: Option<&'a [u8; 32]>,
     pub(super) remote: Option<&'a [u8; 32]>,
     pub(super) psk: Option<&'a [u8; 32]>,
-}
-
-fn other(end: End) -> End {
-    match end {
-        End::Client => End::Server,
-        End::Server => End::Client,
-    }
 }
 
 fn check(what: &str, part: &str, known: &[&str], has: fn(&str) -> bool) -> Result<(), String> {
