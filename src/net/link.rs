@@ -3,12 +3,12 @@
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::task::{Context, Waker};
 
 use crate::link::Peer;
 use crate::proto::{Cause, Decline, Farewell, Leave, Protocol, Registration, Session, StreamId, Time, Visit};
 
 use super::Process;
+use super::bell::Bell;
 use super::udp::Flow;
 use super::visitor::{Counters, Visitor, add};
 
@@ -31,7 +31,7 @@ pub struct Link {
     flows: RefCell<Vec<Option<Rc<Flow>>>>,
     /// Bytes of datagrams for local services that are still looked for.
     pub early: Cell<usize>,
-    waker: RefCell<Option<Waker>>,
+    pub(super) bell: Bell,
 }
 
 /// What a link's owner is told. Called by the link's task; it may use the link.
@@ -131,7 +131,7 @@ impl Link {
             visitors: RefCell::default(),
             flows: RefCell::default(),
             early: Cell::new(0),
-            waker: RefCell::new(None),
+            bell: Bell::default(),
         })
     }
 
@@ -143,14 +143,14 @@ impl Link {
     /// Client: claims a service; false: it cannot be asked for on this link.
     pub fn register(&self, id: u16, protocol: Protocol, name: &str, token: &[u8]) -> bool {
         let asked = self.session.borrow_mut().register(id, protocol, name, token);
-        self.wake();
+        self.bell.ring();
         asked
     }
 
     /// Client: withdraws a registration.
     pub fn unregister(&self, id: u16) {
         self.session.borrow_mut().unregister(id);
-        self.wake();
+        self.bell.ring();
     }
 
     /// Server: whether the client knows `token`; `None`: there is no such service.
@@ -161,25 +161,25 @@ impl Link {
     /// Server: takes a proven registration.
     pub fn accept(&self, registration: &Registration, token: &[u8], public: &str) {
         self.session.borrow_mut().accept(registration, token, public);
-        self.wake();
+        self.bell.ring();
     }
 
     /// Server: takes it not, or no longer.
     pub fn decline(&self, id: u16, code: Decline, reason: &str) {
         self.session.borrow_mut().decline(id, code, reason);
-        self.wake();
+        self.bell.ring();
     }
 
     /// Server: says where visitors of a registration find it from now on.
     pub fn announce(&self, id: u16, public: &str) {
         self.session.borrow_mut().announce(id, public);
-        self.wake();
+        self.bell.ring();
     }
 
     /// Server: asks the client to come again over a new link.
     pub fn renew(&self) {
         self.session.borrow_mut().renew();
-        self.wake();
+        self.bell.ring();
     }
 
     /// Whether the client has proven one service.
@@ -205,19 +205,19 @@ impl Link {
     /// Pings now, to see whether the peer is there.
     pub fn hasten(&self) {
         self.session.borrow_mut().hasten(self.process.now());
-        self.wake();
+        self.bell.ring();
     }
 
     /// Says goodbye and ends the link.
     pub fn leave(&self, code: Leave, reason: &str) {
         self.session.borrow_mut().leave(code, reason);
-        self.wake();
+        self.bell.ring();
     }
 
     /// Server: a stream for a visitor of the registration `id`. `None`: no room.
     pub fn open(&self, id: u16, visit: Visit) -> Option<StreamId> {
         let stream = self.session.borrow_mut().open(self.process.now(), id, visit)?;
-        self.wake();
+        self.bell.ring();
         Some(stream)
     }
 
@@ -245,7 +245,7 @@ impl Link {
         let expired = session.take_expired(stream);
         if taken {
             self.count_sent(datagram.len());
-            self.wake();
+            self.bell.ring();
         }
         expired + u64::from(!taken)
     }
@@ -253,14 +253,14 @@ impl Link {
     /// Client: the local service has taken the connection.
     pub fn opened(&self, stream: StreamId) {
         self.session.borrow_mut().opened(stream);
-        self.wake();
+        self.bell.ring();
     }
 
     /// Client: it has not.
     pub fn refuse(&self, stream: StreamId, cause: Cause) {
         self.session.borrow_mut().refuse(stream, cause);
         self.forget(stream);
-        self.wake();
+        self.bell.ring();
     }
 
     /// Visitors that are there.
@@ -270,18 +270,18 @@ impl Link {
 
     pub(super) fn reset(&self, stream: StreamId, cause: Cause) {
         self.session.borrow_mut().reset(stream, cause);
-        self.wake();
+        self.bell.ring();
     }
 
     pub(super) fn on_readable(&self, stream: StreamId) {
         if self.session.borrow_mut().on_readable(stream) {
-            self.wake();
+            self.bell.ring();
         }
     }
 
     pub(super) fn consumed(&self, stream: StreamId, n: usize) {
         if self.session.borrow_mut().consumed(self.process.now(), stream, n) {
-            self.wake();
+            self.bell.ring();
         }
     }
 
@@ -330,20 +330,6 @@ impl Link {
             .for_each(|flow| flow.cut());
         let visitors = core::mem::take(&mut *self.visitors.borrow_mut());
         visitors.iter().flatten().for_each(|visitor| visitor.cut());
-    }
-
-    pub(super) fn keep_waker(&self, cx: &Context<'_>) {
-        let mut waker = self.waker.borrow_mut();
-        match &mut *waker {
-            Some(known) => known.clone_from(cx.waker()),
-            None => *waker = Some(cx.waker().clone()),
-        }
-    }
-
-    fn wake(&self) {
-        if let Some(waker) = &*self.waker.borrow() {
-            waker.wake_by_ref();
-        }
     }
 
     pub(super) fn count_received(&self, n: usize) {

@@ -11,12 +11,14 @@
 //! names     name look-up on a thread of its own
 //! proxy     the way to the server through an HTTP or SOCKS5 proxy
 //! proxy_protocol   who a visitor is, told before its first byte                        (pure)
+//! bell      wakes a task from outside
 //! signals   SIGTERM and SIGINT as a future
 //! control   the status socket
 //! ```
 //!
 //! All on one thread: `Rc` and `Cell`, no locks. No borrow of a `RefCell` lasts across an await.
 
+mod bell;
 #[cfg(feature = "status")]
 pub mod control;
 pub mod greet;

@@ -57,7 +57,7 @@ struct Pump<'a> {
 
 impl Pump<'_> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
-        self.link.keep_waker(cx);
+        self.link.bell.hang(cx);
         match self.rounds(cx) {
             Ok(()) => Poll::Pending,
             Err(ended) => Poll::Ready(ended),

@@ -4,7 +4,7 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 
 use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use socket2::{Domain, Protocol, SockAddr, Type};
@@ -14,6 +14,7 @@ use tokio::io::unix::AsyncFd;
 use crate::limits;
 use crate::proto::{Cause, StreamId, Time};
 
+use super::bell::Bell;
 use super::link::Link;
 use super::sys;
 use super::visitor::{Counters, add};
@@ -162,7 +163,7 @@ pub struct Flow {
     answered: Cell<bool>,
     assured: Cell<bool>,
     gone: Cell<bool>,
-    waker: RefCell<Option<Waker>>,
+    bell: Bell,
 }
 
 /// Where a flow's datagrams leave this process.
@@ -214,7 +215,7 @@ impl Flow {
             answered: Cell::new(false),
             assured: Cell::new(false),
             gone: Cell::new(false),
-            waker: RefCell::default(),
+            bell: Bell::default(),
         })
     }
 
@@ -293,9 +294,7 @@ impl Flow {
     /// Link: the stream is over.
     pub fn cut(&self) {
         self.gone.set(true);
-        if let Some(waker) = &*self.waker.borrow() {
-            waker.wake_by_ref();
-        }
+        self.bell.ring();
     }
 
     /// Client: takes the local service's datagrams for the link until the flow is over.
@@ -304,7 +303,7 @@ impl Flow {
     }
 
     fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
-        *self.waker.borrow_mut() = Some(cx.waker().clone());
+        self.bell.hang(cx);
         let Some(Way::Service { socket, .. }) = self.way.get() else {
             return Poll::Ready(());
         };

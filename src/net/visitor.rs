@@ -9,11 +9,12 @@ use std::collections::VecDeque;
 use std::io;
 use std::pin::pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use crate::limits::CHUNK;
 use crate::proto::{Cause, StreamId};
 
+use super::bell::Bell;
 use super::link::Link;
 use super::socket::Socket;
 
@@ -42,7 +43,7 @@ pub struct Visitor {
     /// On a client not before the local service has taken the connection.
     socket: OnceCell<Socket>,
     /// Of the visitor's task, from its first poll on.
-    waker: RefCell<Option<Waker>>,
+    bell: Bell,
     backlog: RefCell<Backlog>,
     read_done: Cell<bool>,
     /// The peer's last bytes are here; the socket is to be told behind the backlog.
@@ -61,7 +62,7 @@ impl Visitor {
             link: link.clone(),
             counters: counters.clone(),
             socket: OnceCell::new(),
-            waker: RefCell::new(None),
+            bell: Bell::default(),
             backlog: RefCell::new(Backlog::default()),
             read_done: Cell::new(false),
             end_due: Cell::new(false),
@@ -89,7 +90,7 @@ impl Visitor {
     pub async fn or_gone<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let mut work = pin!(work);
         std::future::poll_fn(|cx| {
-            self.keep_waker(cx);
+            self.bell.hang(cx);
             if self.gone.get() {
                 Poll::Ready(None)
             } else {
@@ -119,7 +120,7 @@ impl Visitor {
     }
 
     fn poll(&self, cx: &mut Context<'_>, socket: &Socket) -> Poll<io::Result<()>> {
-        self.keep_waker(cx);
+        self.bell.hang(cx);
         if self.gone.get() {
             return Poll::Ready(Ok(()));
         }
@@ -137,7 +138,7 @@ impl Visitor {
     /// Link: cuts the visitor off; its socket is reset.
     pub fn cut(&self) {
         self.gone.set(true);
-        self.wake();
+        self.bell.ring();
     }
 
     /// Link: takes bytes for the socket; `end`: the last ones. Gives how many the socket took at once, the rest waits
@@ -158,7 +159,7 @@ impl Visitor {
 
     /// Link: reads from the socket; `None`: nothing there now, 0: the end.
     pub fn read(&self, place: &mut [u8]) -> io::Result<Option<usize>> {
-        let (Some(socket), Some(waker)) = (self.socket.get(), &*self.waker.borrow()) else {
+        let (Some(socket), Some(waker)) = (self.socket.get(), &*self.bell.waker()) else {
             return Ok(None);
         };
         match socket.poll_read(&mut Context::from_waker(waker), place) {
@@ -176,7 +177,7 @@ impl Visitor {
     }
 
     fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        let (Some(socket), Some(waker)) = (self.socket.get(), &*self.waker.borrow()) else {
+        let (Some(socket), Some(waker)) = (self.socket.get(), &*self.bell.waker()) else {
             return Ok(0);
         };
         self.write_with(&mut Context::from_waker(waker), socket, bytes)
@@ -220,23 +221,9 @@ impl Visitor {
             self.write_done.set(true);
             // A socket that the other side has reset meanwhile says so here; the reset is noticed as such elsewhere.
             let _ = socket.shut_write();
-            self.wake();
+            self.bell.ring();
         }
         Ok(())
-    }
-
-    fn keep_waker(&self, cx: &Context<'_>) {
-        let mut waker = self.waker.borrow_mut();
-        match &mut *waker {
-            Some(known) => known.clone_from(cx.waker()),
-            None => *waker = Some(cx.waker().clone()),
-        }
-    }
-
-    fn wake(&self) {
-        if let Some(waker) = &*self.waker.borrow() {
-            waker.wake_by_ref();
-        }
     }
 }
 

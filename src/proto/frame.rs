@@ -10,7 +10,8 @@
 //! +---------------+---------------+---------------+---------------+
 //! | payload: `length` bytes …
 //! ```
-//! Numbers are big endian.
+//! Numbers are big endian. Fields behind a payload's fixed part ([`Reader::field`]) stand in any order; of two with the
+//! same tag the later one counts. What stands as a stream where none is meant ("0") is not looked at.
 
 use alloc::boxed::Box;
 use alloc::vec;
