@@ -202,6 +202,9 @@ pub const HANDSHAKE_TIME: u64 = 8;
 /// Seconds for one attempt to connect, to the server or to a local service.
 pub const CONNECT_TIME: u64 = 10;
 
+/// ms between attempts to connect to a unix socket whose queue is full.
+pub const UNIX_RETRY: u64 = 10;
+
 /// Seconds that a service's incumbent has to answer when another client wants its place.
 pub const CONTEST_TIME: u64 = 4;
 

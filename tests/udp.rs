@@ -421,3 +421,17 @@ fn service(socket: &Path) -> Json {
 fn descriptors(tunnel: &Tunnel) -> [usize; 2] {
     [tunnel.server(), tunnel.client()].map(inspect::descriptors)
 }
+
+#[test]
+fn service_listens_at_every_address_of_a_list() {
+    let Some(ip) = address::ipv6() else {
+        return eprintln!("SKIP service_listens_at_every_address_of_a_list: no IPv6");
+    };
+    let echo = Responder::echo();
+    let [first, second] = [address::own(), ip].map(address::free_port);
+    let service = Service::new("service", Kind::Udp, echo.address());
+    let _tunnel = Tunnel::builder().with(service.at(first).also_at(second)).start();
+    for public in [first, second] {
+        ask(&visit(public), b"either way");
+    }
+}

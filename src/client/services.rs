@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use log::{debug, info};
 
-use crate::config;
+use crate::config::{self, Local};
 use crate::limits;
 use crate::log::Repeats;
 use crate::net::link::{Link, Owner};
@@ -139,16 +139,21 @@ impl Client {
 
     /// A connection to the local service, which knows already who comes if it is to.
     async fn connect_local(&self, service: &Service, visit: Visit) -> io::Result<Socket> {
-        let config = &service.config;
-        let at = &config.local_addr;
+        let socket = self.reach(&service.config).await?;
+        socket.write_all(&service.preface(Protocol::Tcp, visit)).await?;
+        Ok(socket)
+    }
+
+    async fn reach(&self, config: &config::ClientService) -> io::Result<Socket> {
         let options = transport::visitor_options(config.nodelay);
+        let at = match &config.local_addr {
+            Local::Network(at) => at,
+            Local::Unix(path) => return Socket::connect_unix(path, &options).await,
+        };
         let mut failed = io::ErrorKind::AddrNotAvailable.into();
         for address in self.process.names.recall(&at.host, at.port, config.prefer_ipv6).await? {
             match Socket::connect(address, &options).await {
-                Ok(socket) => {
-                    socket.write_all(&service.preface(Protocol::Tcp, visit)).await?;
-                    return Ok(socket);
-                }
+                Ok(socket) => return Ok(socket),
                 Err(error) => failed = error,
             }
         }

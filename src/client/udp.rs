@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
+use crate::config::Local;
 use crate::net::link::Link;
 use crate::net::udp::{Flow, UdpSocket, Way};
 use crate::proto::{Cause, Protocol, StreamId, Visit};
@@ -45,7 +46,9 @@ async fn attend(client: Rc<Client>, flow: Rc<Flow>, number: usize, visit: Visit)
 
 async fn connect(client: &Client, service: &Service) -> io::Result<(UdpSocket, SocketAddr)> {
     let config = &service.config;
-    let at = &config.local_addr;
+    let Local::Network(at) = &config.local_addr else {
+        return Err(io::ErrorKind::Unsupported.into());
+    };
     let addresses = client
         .process
         .names

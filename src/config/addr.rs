@@ -5,6 +5,12 @@
 use std::fmt;
 use std::net::Ipv6Addr;
 use std::ops::Deref;
+use std::path::PathBuf;
+
+/// What stands before a unix socket's path.
+const UNIX: &str = "unix:";
+/// Bytes of that path at most: `sun_path` of Linux with its zero; macOS has less, and says so.
+const MAX_UNIX: usize = 107;
 
 /// An address to listen at or to dial.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +66,50 @@ impl fmt::Display for Addresses {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let words: Vec<String> = self.iter().map(HostPort::to_string).collect();
         f.write_str(&words.join(","))
+    }
+}
+
+/// Where a local service is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Local {
+    /// In a network, mostly of this machine alone.
+    Network(HostPort),
+    /// At a unix socket.
+    Unix(PathBuf),
+}
+
+impl Local {
+    /// Parses `host:port` or `unix:/path`. The error completes a sentence that starts with `text`.
+    pub fn parse(text: &str) -> Result<Local, String> {
+        let Some(path) = text.strip_prefix(UNIX) else {
+            return dial(text).map(Local::Network);
+        };
+        if !path.starts_with('/') || path.contains('\0') {
+            Err("has no absolute path; expected one like `unix:/run/service.sock`".to_owned())
+        } else if path.len() > MAX_UNIX {
+            Err(format!(
+                "has a path of more than {MAX_UNIX} bytes, which no unix socket has"
+            ))
+        } else {
+            Ok(Local::Unix(path.into()))
+        }
+    }
+}
+
+impl fmt::Display for Local {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Local::Network(address) => address.fmt(f),
+            Local::Unix(path) => write!(f, "{UNIX}{}", path.display()),
+        }
+    }
+}
+
+/// A `host:port` that can be reached.
+pub(super) fn dial(text: &str) -> Result<HostPort, String> {
+    match HostPort::parse(text)? {
+        HostPort { port: 0, .. } => Err("has the port 0, where nothing can be reached; expected 1 to 65535".to_owned()),
+        address => Ok(address),
     }
 }
 
@@ -174,6 +224,25 @@ mod tests {
                 port: 80
             })
         );
+    }
+
+    #[test]
+    fn a_local_service_may_be_at_a_unix_socket() {
+        let long = format!("unix:/{}", "a".repeat(MAX_UNIX - 1));
+        for text in ["localhost:80", "unix:/run/a.sock", "unix:/a b", &long] {
+            assert_eq!(Local::parse(text).map(|at| at.to_string()), Ok(text.to_owned()));
+        }
+        for (text, hint) in [
+            ("unix:a.sock", "absolute path"),
+            ("unix:", "absolute path"),
+            ("unix:/a\0b", "absolute path"),
+            (&*format!("{long}a"), "more than 107 bytes"),
+            ("localhost:0", "port 0"),
+            ("/run/a.sock", "is not host:port"),
+        ] {
+            let error = Local::parse(text).expect_err(text);
+            assert!(error.contains(hint), "{text}: {error}");
+        }
     }
 
     #[test]

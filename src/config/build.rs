@@ -14,7 +14,7 @@ use super::keys::{self, Absent, Form, Row};
 use super::noise;
 use super::source::{order, shown};
 use super::{
-    Addresses, Client, ClientService, Config, Group, HostPort, Input, Kind, Network, Proxy, ProxyProtocol, Role,
+    Addresses, Client, ClientService, Config, Group, HostPort, Input, Kind, Local, Network, Proxy, ProxyProtocol, Role,
     Secret, Server, ServerService, Tcp, Tls, Transport, TransportKind, require, secret,
 };
 
@@ -144,7 +144,7 @@ fn client_service(
     Some(ClientService {
         name: section.name(),
         kind: section.kind()?,
-        local_addr: section.address("local_addr")?,
+        local_addr: local_addr(section, faults)?,
         token: token?,
         nodelay: section.flag("nodelay").or_else(|| link_nodelay(block))?,
         retry_interval: section
@@ -153,6 +153,16 @@ fn client_service(
         prefer_ipv6: section.flag("prefer_ipv6")?,
         proxy_protocol: proxy_protocol(section, faults),
     })
+}
+
+fn local_addr(section: &Section<'_>, faults: &mut Faults<'_>) -> Option<Local> {
+    const KEY: &str = "local_addr";
+    let local = Local::parse(section.text(KEY)?).ok()?;
+    if matches!(local, Local::Unix(_)) && section.kind() == Some(Kind::Udp) {
+        let text = "is a unix socket, which is for connections alone; a service of type \"udp\" has host:port";
+        faults.wrong(section.at_value(KEY), &section.key(KEY), text);
+    }
+    Some(local)
 }
 
 fn proxy_protocol(section: &Section<'_>, faults: &mut Faults<'_>) -> Option<ProxyProtocol> {
@@ -354,11 +364,11 @@ impl<'a> Section<'a> {
     }
 
     fn addresses(&self, key: &str) -> Option<Addresses> {
-        self.address(key).map(|address| Addresses(vec![address]))
-    }
-
-    fn address(&self, key: &str) -> Option<HostPort> {
-        HostPort::parse(self.text(key)?).ok()
+        let all = self
+            .one_or_more(key)?
+            .into_iter()
+            .map(|text| HostPort::parse(text).ok());
+        all.collect::<Option<_>>().map(Addresses)
     }
 
     /// Whether the secret `key` is there, in the text or in a file of its own.
@@ -391,12 +401,17 @@ impl<'a> Section<'a> {
         read.map_err(wrong).ok()
     }
 
-    /// One, or a list.
     fn networks(&self, key: &str) -> Option<Vec<Network>> {
-        let one = |value: &DeValue<'_>| Network::parse(value.as_str()?).ok();
+        self.one_or_more(key)?
+            .into_iter()
+            .map(|text| Network::parse(text).ok())
+            .collect()
+    }
+
+    fn one_or_more(&self, key: &str) -> Option<Vec<&str>> {
         match self.value(key)? {
-            DeValue::Array(items) => items.iter().map(|item| one(item.get_ref())).collect(),
-            value => one(value).map(|network| vec![network]),
+            DeValue::Array(items) => items.iter().map(|item| item.get_ref().as_str()).collect(),
+            value => value.as_str().map(|text| vec![text]),
         }
     }
 

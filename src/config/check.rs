@@ -9,11 +9,12 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::addr::dial;
 use super::errors::Faults;
 use super::keys::{self, Form, Row};
 use super::source::shown;
 use super::suggest::suggest;
-use super::{HostPort, Network, Proxy, Role, require};
+use super::{HostPort, Local, Network, Proxy, Role, require};
 use crate::limits::{MAX_NAME, MAX_SERVICES};
 
 /// Checks the whole file as one that `roles` will use.
@@ -97,19 +98,25 @@ impl<'a> Checker<'a, '_, '_> {
                 self.table(table, at, is_used);
             }
             DeValue::Array(items) if row.form.is_list() && !items.is_empty() => {
-                items.iter().for_each(|item| self.entry(row, at, item, is_used));
+                let each = items.iter();
+                each.for_each(|item| self.single(row, item.span().start, item, is_used));
             }
-            found if !row.form.takes(found) => self.wrong_type(row, at, value),
-            found => {
-                let result = if is_used {
-                    row.usable(found)
-                } else {
-                    row.form.word(found)
-                };
-                if let Err(text) = result {
-                    self.wrong(row, value.span(), &text);
-                }
-            }
+            _ => self.single(row, at, value, is_used),
+        }
+    }
+
+    fn single(&mut self, row: &Row, at: usize, value: &'a Spanned<DeValue<'a>>, is_used: bool) {
+        let found = value.get_ref();
+        if !row.form.takes(found) {
+            return self.wrong_type(row, at, value);
+        }
+        let result = if is_used {
+            row.usable(found)
+        } else {
+            row.form.word(found)
+        };
+        if let Err(text) = result {
+            self.wrong(row, value.span(), &text);
         }
     }
 
@@ -198,7 +205,7 @@ impl Form {
 
     /// Whether it may be a list of what it can be.
     fn is_list(&self) -> bool {
-        matches!(self, Form::Networks)
+        matches!(self, Form::Networks | Form::Listen | Form::Dial)
     }
 
     fn takes(&self, value: &DeValue<'_>) -> bool {
@@ -217,8 +224,9 @@ impl Form {
             Form::Table => "a table".to_owned(),
             Form::Services => "a table of services, which may be empty".to_owned(),
             Form::Keys => "a table of names and keys, or a string like \"/etc/pinhole/keys\"".to_owned(),
-            Form::Listen => "a string like \"0.0.0.0:2333\"".to_owned(),
-            Form::Dial => "a string like \"example.com:2333\"".to_owned(),
+            Form::Listen => "a string like \"0.0.0.0:2333\", or a list of such".to_owned(),
+            Form::Dial => "a string like \"example.com:2333\", or a list of such".to_owned(),
+            Form::Local => "a string like \"127.0.0.1:80\" or \"unix:/run/service.sock\"".to_owned(),
             Form::Path | Form::SecretFile => "a string like \"/etc/pinhole/file\"".to_owned(),
             Form::Token | Form::Secret | Form::Text => "a string in quotes".to_owned(),
             Form::Flag => "true or false".to_owned(),
@@ -243,7 +251,8 @@ impl Form {
         match self {
             Form::Choice(group, _) => require(*group, text).map_err(|text| format!("cannot be used: {text}")),
             Form::Listen => HostPort::parse(text).map(drop),
-            Form::Dial => dial(text),
+            Form::Dial => dial(text).map(drop),
+            Form::Local => Local::parse(text).map(drop),
             Form::Proxy => Proxy::parse(text).map(drop),
             Form::Networks => Network::parse(text).map(drop),
             Form::Token if text.is_empty() => {
@@ -255,12 +264,5 @@ impl Form {
             }
             _ => Ok(()),
         }
-    }
-}
-
-fn dial(text: &str) -> Result<(), String> {
-    match HostPort::parse(text)?.port {
-        0 => Err("has the port 0, where nothing can be reached; expected 1 to 65535".to_owned()),
-        _ => Ok(()),
     }
 }

@@ -23,10 +23,12 @@ pub(super) enum Form {
     Table,
     /// A table whose keys are names of the user's.
     Services,
-    /// host:port, port 0 included.
+    /// host:port, port 0 included, or a list of that.
     Listen,
-    /// host:port with a port that can be dialled.
+    /// host:port with a port that can be dialled, or a list of that.
     Dial,
+    /// host:port with a port that can be dialled, or unix:/path.
+    Local,
     /// A table of names of the user's and public keys, or the name of a file with them.
     Keys,
     /// A string that is masked and never empty.
@@ -68,7 +70,7 @@ pub(super) enum Absent {
 }
 
 use Absent::{Means, Required, Word};
-use Form::{Choice, Dial, Listen, Networks, OneOf, Path, Secret, SecretFile, Services, Table, Text, Token};
+use Form::{Choice, Dial, Listen, Local, Networks, OneOf, Path, Secret, SecretFile, Services, Table, Text, Token};
 
 /// A year: more is a slip, and no sum with a clock overflows.
 const LONG: u64 = 365 * 86_400;
@@ -98,7 +100,7 @@ rows! {
     "server": Table, Means("not a server");
         "The end with the public address: clients and visitors connect to it."
     "server.bind_addr": Listen, Required;
-        "Where clients connect."
+        "Where clients connect. A list, such as `[\"0.0.0.0:2333\", \"[::]:2333\"]`: at each of these."
     "server.default_token": Token, Means("none");
         "The token of every service that has none of its own."
     "server.default_token_file": SecretFile, Means("none");
@@ -116,7 +118,7 @@ rows! {
     "server.services.*.type": Choice(Group::Service, KINDS), Word("tcp");
         "What visitors speak; the same on both sides."
     "server.services.*.bind_addr": Listen, Required;
-        "Where visitors connect; bound while a client offers the service."
+        "Where visitors connect; bound while a client offers the service. A list: at each of these."
     "server.services.*.token": Token, Means("`server.default_token`");
         "The secret that a client must know to offer this service. It needs one here or there."
     "server.services.*.token_file": SecretFile, Means("none");
@@ -133,7 +135,8 @@ rows! {
     "client": Table, Means("not a client");
         "The end beside the local services, behind NAT: it connects to the server."
     "client.remote_addr": Dial, Required;
-        "The server: its `bind_addr` as seen from here. A name is looked up again at every attempt."
+        "The server: its `bind_addr` as seen from here. A name is looked up again at every attempt. A list: the first \
+         that answers, in this order."
     "client.default_token": Token, Means("none");
         "The token of every service that has none of its own."
     "client.default_token_file": SecretFile, Means("none");
@@ -152,8 +155,8 @@ rows! {
         "One service. The server has one of the same name."
     "client.services.*.type": Choice(Group::Service, KINDS), Word("tcp");
         "What visitors speak; the same on both sides."
-    "client.services.*.local_addr": Dial, Required;
-        "The local service."
+    "client.services.*.local_addr": Local, Required;
+        "The local service: an address, or the path of a unix socket (TCP only)."
     "client.services.*.token": Token, Means("`client.default_token`");
         "The secret that the server has for this service. It needs one here or there."
     "client.services.*.token_file": SecretFile, Means("none");

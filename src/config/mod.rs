@@ -51,7 +51,7 @@ use std::path::Path;
 
 use toml::de::DeTable;
 
-pub use addr::{Addresses, HostPort};
+pub use addr::{Addresses, HostPort, Local};
 pub use errors::Errors;
 pub use help::{help, readme_reference};
 pub use network::Network;

@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Addresses, HostPort, Input, Network, Secret};
+use super::{Addresses, HostPort, Input, Local, Network, Secret};
 
 /// Which end of the tunnel this process is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,7 +140,7 @@ pub struct ClientService {
     /// What visitors speak.
     pub kind: Kind,
     /// The local service.
-    pub local_addr: HostPort,
+    pub local_addr: Local,
     /// Its own or the default token; never empty.
     pub token: Secret,
     /// TCP_NODELAY of the sockets to the local service.

@@ -6,6 +6,7 @@
 use std::future::poll_fn;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr};
+use std::path::Path;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -57,6 +58,25 @@ impl Socket {
         let connected = socket.connected();
         tokio::time::timeout(Duration::from_secs(limits::CONNECT_TIME), connected).await??;
         Ok(socket)
+    }
+
+    /// Connects to the unix socket at `path`.
+    pub async fn connect_unix(path: &Path, options: &Options) -> io::Result<Socket> {
+        let connected = async {
+            loop {
+                let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM, None)?;
+                socket.set_nonblocking(true)?;
+                match socket.connect(&SockAddr::unix(path)?) {
+                    Ok(()) => return Socket::new(socket, options),
+                    // Too many wait to be accepted there, and nothing says when there is room.
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        tokio::time::sleep(Duration::from_millis(limits::UNIX_RETRY)).await;
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(limits::CONNECT_TIME), connected).await?
     }
 
     async fn connected(&self) -> io::Result<()> {

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use super::service::bind_addr;
 use super::{Kind, Role, Service, Transport, Tunnel, address};
 
 /// The token of both sides unless a test says otherwise.
@@ -22,6 +23,7 @@ pub struct Builder {
     services: Vec<Service>,
     lines: [Vec<String>; 2],
     control: Option<SocketAddr>,
+    also: Option<SocketAddr>,
     transport_lines: [Vec<String>; 2],
     remote: Remote,
     filter: Option<String>,
@@ -49,6 +51,7 @@ impl Builder {
             services: Vec::new(),
             lines: [Vec::new(), Vec::new()],
             control: None,
+            also: None,
             transport_lines: [Vec::new(), Vec::new()],
             remote: Remote::Direct,
             filter: None,
@@ -110,6 +113,12 @@ impl Builder {
     /// Where everything listens; a loopback address of its own unless said.
     pub fn address(mut self, address: IpAddr) -> Builder {
         self.address = address;
+        self
+    }
+
+    /// Where the server listens for clients, too.
+    pub fn also_control(mut self, address: SocketAddr) -> Builder {
+        self.also = Some(address);
         self
     }
 
@@ -196,7 +205,7 @@ impl Builder {
 
     fn text(&self, role: Role, control: SocketAddr) -> String {
         let address = match role {
-            Role::Server => format!("bind_addr = \"{control}\""),
+            Role::Server => bind_addr(control, self.also),
             Role::Client => format!("remote_addr = \"{}\"", self.remote.address(control)),
         };
         let lines = self.lines[role as usize].join("\n");

@@ -31,6 +31,7 @@ pub struct Service {
     exists: [bool; 2],
     /// Where visitors find it.
     pub public: Option<SocketAddr>,
+    also: Option<SocketAddr>,
     local: String,
     lines: [String; 2],
 }
@@ -73,6 +74,7 @@ impl Service {
             token: [None, None],
             exists: [true; 2],
             public: None,
+            also: None,
             local,
             lines: Default::default(),
         }
@@ -109,6 +111,18 @@ impl Service {
         self
     }
 
+    /// Whose local address is spelled so.
+    pub fn local(mut self, local: &str) -> Service {
+        self.local = local.to_owned();
+        self
+    }
+
+    /// On this public address, too.
+    pub fn also_at(mut self, address: SocketAddr) -> Service {
+        self.also = Some(address);
+        self
+    }
+
     /// On this public address; port 0 leaves the choice to the server.
     pub fn at(mut self, address: SocketAddr) -> Service {
         self.public = Some(address);
@@ -128,7 +142,7 @@ impl Service {
         let Service { name, local, .. } = self;
         let kind = self.kind[role as usize].name();
         let address = match role {
-            Role::Server => format!("bind_addr = \"{}\"", self.public.expect("a public address")),
+            Role::Server => bind_addr(self.public.expect("a public address"), self.also),
             Role::Client => format!("local_addr = \"{local}\""),
         };
         let token = match &self.token[role as usize] {
@@ -137,5 +151,13 @@ impl Service {
         };
         let lines = &self.lines[role as usize];
         format!("[{role}.services.{name}]\ntype = \"{kind}\"\n{address}\n{token}{lines}")
+    }
+}
+
+/// The line that says where a server listens.
+pub fn bind_addr(address: SocketAddr, also: Option<SocketAddr>) -> String {
+    match also {
+        Some(also) => format!("bind_addr = [\"{address}\", \"{also}\"]"),
+        None => format!("bind_addr = \"{address}\""),
     }
 }
