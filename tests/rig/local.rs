@@ -3,9 +3,10 @@
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::thread::{self, JoinHandle};
+
+use socket2::SockRef;
 
 use super::visitor::patient;
 use super::{PATIENCE, Payload, address, receive, send};
@@ -13,7 +14,7 @@ use super::{PATIENCE, Payload, address, receive, send};
 /// A service in threads of the test. Its port is closed on drop; connections that it has accepted go on.
 pub struct Local {
     address: SocketAddr,
-    stopping: Arc<AtomicBool>,
+    listener: TcpListener,
     listening: Option<JoinHandle<()>>,
 }
 
@@ -59,12 +60,11 @@ impl Local {
 
     fn on(listener: TcpListener, handle: impl Fn(TcpStream) + Send + Sync + 'static) -> Local {
         let address = listener.local_addr().expect("its own address");
-        let stopping = Arc::new(AtomicBool::new(false));
-        let stop = stopping.clone();
-        let listening = thread::spawn(move || accept(&listener, &stop, Arc::new(handle)));
+        let accepting = listener.try_clone().expect("a second handle");
+        let listening = thread::spawn(move || accept(&accepting, Arc::new(handle)));
         Local {
             address,
-            stopping,
+            listener,
             listening: Some(listening),
         }
     }
@@ -72,8 +72,8 @@ impl Local {
 
 impl Drop for Local {
     fn drop(&mut self) {
-        self.stopping.store(true, Ordering::Relaxed);
-        let _ = TcpStream::connect(self.address);
+        // Whoever waits in `accept` is told so: no connection, which might come from another namespace, is needed.
+        let _ = SockRef::from(&self.listener).shutdown(Shutdown::Both);
         if let Some(listening) = self.listening.take() {
             let _ = listening.join();
         }
@@ -143,12 +143,9 @@ fn try_exchange(mut stream: &TcpStream) -> io::Result<()> {
     stream.write_all(&received?)
 }
 
-/// Accepts until told to stop, by the flag and one more connection.
-fn accept(listener: &TcpListener, stop: &AtomicBool, handle: Arc<impl Fn(TcpStream) + Send + Sync + 'static>) {
+/// Accepts until the listener is shut.
+fn accept(listener: &TcpListener, handle: Arc<impl Fn(TcpStream) + Send + Sync + 'static>) {
     while let Ok((stream, _)) = listener.accept() {
-        if stop.load(Ordering::Relaxed) {
-            return;
-        }
         let handle = handle.clone();
         // Thousands of these run at once: their stacks are small.
         let thread = thread::Builder::new()

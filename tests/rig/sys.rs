@@ -1,6 +1,8 @@
-//! The system calls that std does not offer: signals by process id, and the limit of open files.
+//! The system calls that std does not offer: signals by process id, the limit of open files, network namespaces.
 
+use std::fs::File;
 use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 /// A signal that tests send.
 #[derive(Clone, Copy, Debug)]
@@ -59,4 +61,27 @@ pub fn raise_descriptor_limit(count: libc::rlim_t) {
 pub fn is_root() -> bool {
     // SAFETY: geteuid takes nothing and cannot fail.
     unsafe { libc::geteuid() == 0 }
+}
+
+/// Moves the calling thread into a network namespace that is new.
+pub fn leave_network() -> io::Result<()> {
+    // SAFETY: unshare takes an integer and touches no memory of ours.
+    match unsafe { libc::unshare(libc::CLONE_NEWNET) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// The network namespace of the calling thread.
+pub fn network() -> io::Result<File> {
+    File::open("/proc/thread-self/ns/net")
+}
+
+/// Moves the calling thread, and what it starts from now on, into `network`.
+pub fn enter_network(network: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: setns takes a descriptor, which is open, and an integer.
+    match unsafe { libc::setns(network.as_raw_fd(), libc::CLONE_NEWNET) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
