@@ -1,14 +1,13 @@
 //! Keys: 32 bytes, as text standard base64 with padding.
 
 use base64ct::{Base64, Encoding};
-use snow::Builder;
 use zeroize::Zeroizing;
 
 use crate::config::Secret;
 use crate::proto::End;
 
-use super::Torn;
 use super::pattern::{Pattern, USUAL};
+use super::{Torn, crypto};
 
 /// A static key of either kind, or one shared in advance.
 pub type Key = [u8; 32];
@@ -66,7 +65,7 @@ pub fn fresh(pattern: &Pattern, end: End) -> Result<Zeroizing<Key>, Torn> {
 }
 
 fn pair(pattern: &Pattern) -> Result<Pair, String> {
-    let keys = Builder::new(pattern.params.clone()).generate_keypair();
+    let keys = crypto::builder(pattern.params.clone()).generate_keypair();
     let keys = keys.map_err(|_| "no random numbers for a key".to_owned())?;
     Ok(Pair {
         private: Zeroizing::new(keys.private),

@@ -23,9 +23,15 @@
 //! handshake  from the first message to keys
 //! record     sealing and opening
 //! frames     lengths and what is not whole yet
+//! crypto     the arithmetic that this build has
 //! key        keys as text, new keys
 //! ```
 
+#[cfg(not(feature = "noise-all"))]
+mod crypto;
+#[cfg(feature = "noise-all")]
+#[path = "crypto_all.rs"]
+mod crypto;
 mod frames;
 mod handshake;
 mod key;

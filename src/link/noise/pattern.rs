@@ -1,12 +1,13 @@
 //! The name of a Noise protocol, `Noise_NK_25519_ChaChaPoly_BLAKE2s` and its like: which keys it wants at which end,
 //! and whether this build can speak it.
 
-use snow::params::{CipherChoice, DHChoice, HandshakeChoice, HandshakeModifier, HashChoice, NoiseParams};
-use snow::resolvers::{CryptoResolver, DefaultResolver};
+use snow::params::{HandshakeChoice, HandshakeModifier, NoiseParams};
 use snow::{Builder, Error};
 
 use crate::limits::NOISE_MESSAGE;
 use crate::proto::End;
+
+use super::crypto;
 
 /// A pattern that this build can speak.
 #[derive(Clone)]
@@ -84,7 +85,7 @@ impl Pattern {
 
     /// A builder for either end. What the pattern does not want is left out.
     pub(super) fn builder<'a>(&self, end: End, keys: &Keys<'a>) -> Result<Builder<'a>, Error> {
-        let mut builder = Builder::new(self.params.clone()).prologue(PROLOGUE)?;
+        let mut builder = crypto::builder(self.params.clone()).prologue(PROLOGUE)?;
         if let Some(local) = keys.local.filter(|_| self.has_static(end)) {
             builder = builder.local_private_key(local)?;
         }
@@ -101,7 +102,7 @@ impl Pattern {
 
     /// Goes through a handshake of both ends with keys of no worth; gives the lengths of its messages.
     pub fn rehearse(&self) -> Result<Vec<usize>, Error> {
-        let pair = Builder::new(self.params.clone()).generate_keypair()?;
+        let pair = crypto::builder(self.params.clone()).generate_keypair()?;
         let keys = Keys {
             local: pair.private.first_chunk(),
             remote: pair.public.first_chunk(),
@@ -145,18 +146,18 @@ fn check(what: &str, part: &str, known: &[&str], has: fn(&str) -> bool) -> Resul
 }
 
 fn has_dh(name: &str) -> bool {
-    name.parse::<DHChoice>()
-        .is_ok_and(|dh| DefaultResolver.resolve_dh(&dh).is_some())
+    name.parse()
+        .is_ok_and(|dh| crypto::resolver().resolve_dh(&dh).is_some())
 }
 
 fn has_cipher(name: &str) -> bool {
-    name.parse::<CipherChoice>()
-        .is_ok_and(|cipher| DefaultResolver.resolve_cipher(&cipher).is_some())
+    name.parse()
+        .is_ok_and(|cipher| crypto::resolver().resolve_cipher(&cipher).is_some())
 }
 
 fn has_hash(name: &str) -> bool {
-    name.parse::<HashChoice>()
-        .is_ok_and(|hash| DefaultResolver.resolve_hash(&hash).is_some())
+    name.parse()
+        .is_ok_and(|hash| crypto::resolver().resolve_hash(&hash).is_some())
 }
 
 fn unknown_handshake(handshake: &str) -> String {

@@ -146,7 +146,8 @@ fn known_answers() {
         );
         assert_eq!(client.open(&records[2]).expect("a record"), b"from the server");
     }
-    assert!(count >= 6, "{count} of the vectors' patterns");
+    let least = if cfg!(feature = "noise-all") { 9 } else { 5 };
+    assert!(count >= least, "{count} of the vectors' patterns");
 }
 
 /// A cover with an ephemeral key that is no secret.
@@ -222,7 +223,7 @@ fn what_is_no_pattern_is_said_in_words() {
         ),
         (
             "Noise_NK_25519_ChaChaPoly_MD5",
-            "has the hash `MD5`, which is not known; there is: BLAKE2s, BLAKE2b",
+            "has the hash `MD5`, which is not known; there is: BLAKE2s",
         ),
         ("Noise_K_25519_ChaChaPoly_BLAKE2s", "one-way"),
         ("Noise_Kpsk0_25519_ChaChaPoly_BLAKE2s", "one-way"),
@@ -282,6 +283,10 @@ fn another_psk_or_pattern_does_not_meet() {
         (NK, "Noise_NK_25519_ChaChaPoly_BLAKE2b", "same pattern"),
         (XX, "Noise_NN_25519_ChaChaPoly_BLAKE2s", "not XX"),
     ] {
+        // Not every build has BLAKE2b.
+        if Pattern::parse(server).is_err() {
+            continue;
+        }
         let torn = meet(&configs(client, server)).map(drop).expect_err(client).to_string();
         assert!(torn.contains(words), "{client} and {server}: {torn}");
     }
