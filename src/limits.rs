@@ -285,6 +285,15 @@ pub const MAX_STATUS: usize = 8;
 /// See [`MAX_STATUS`].
 pub const STATUS_TIME: u64 = 5;
 
+/// ms for which a changed configuration must have been left alone before it is read: half of it is worse than none.
+pub const QUIET_TIME: u64 = 200;
+
+/// Seconds that are waited for a writer to close a configuration.
+pub const WRITER_TIME: u64 = 60;
+
+/// Names that may lead to a file, over symbolic links, at most.
+pub const MAX_SYMLINKS: usize = 40;
+
 /// Bytes of a file with a secret in it at most.
 pub const MAX_SECRET: usize = 8 * 1024;
 

@@ -6,6 +6,7 @@
 //! check    walks the file beside the rows: spelling, types, values, what is missing   (suggest: "did you mean …?")
 //! build    a checked table becomes the types; rules that concern several keys
 //! covers   … and those of TLS and WebSocket, with what is in their files
+//! diff     what a new configuration changes
 //! errors   what was wrong, in the file's order
 //! expand   `${NAME}`: the environment's variables in strings
 //! noise    keys against patterns
@@ -34,6 +35,8 @@ mod addr;
 mod build;
 mod check;
 mod covers;
+#[cfg(feature = "reload")]
+pub mod diff;
 mod errors;
 mod expand;
 mod help;

@@ -12,7 +12,8 @@
 //! proxy     the way to the server through an HTTP or SOCKS5 proxy
 //! proxy_protocol   who a visitor is, told before its first byte                        (pure)
 //! bell      wakes a task from outside
-//! signals   SIGTERM and SIGINT as a future
+//! signals   SIGTERM, SIGINT and SIGHUP as futures
+//! watch     files that may change
 //! control   the status socket
 //! ```
 //!
@@ -41,6 +42,11 @@ pub mod udp;
 #[path = "udp_absent.rs"]
 pub mod udp;
 pub mod visitor;
+#[cfg(all(feature = "reload", any(target_os = "linux", target_os = "android")))]
+pub mod watch;
+#[cfg(all(feature = "reload", not(any(target_os = "linux", target_os = "android"))))]
+#[path = "watch_absent.rs"]
+pub mod watch;
 pub mod wire;
 
 use std::cell::RefCell;

@@ -2,14 +2,14 @@
 #![allow(unsafe_code)]
 
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-/// Registers `socket` with the runtime.
-pub fn watch(socket: socket2::Socket, interest: Interest) -> io::Result<AsyncFd<socket2::Socket>> {
-    // SAFETY: a `Socket` owns its descriptor, gives the same one each time, and is closed only when the `AsyncFd` that
+/// Registers `socket`, or another descriptor, with the runtime.
+pub fn watch<T: Into<OwnedFd> + AsRawFd>(socket: T, interest: Interest) -> io::Result<AsyncFd<T>> {
+    // SAFETY: what can become an `OwnedFd` owns its descriptor, gives the same one each time, and is closed only when the `AsyncFd` that
     // it moves into lets it go.
     let watched = unsafe { AsyncFd::register_with_interest(socket, interest) };
     watched.map_err(io::Error::from)

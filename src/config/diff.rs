@@ -1,0 +1,217 @@
+//! What is different between two configurations of one role: what a reload has to touch. Pure.
+//!
+//! A service is the same one as long as its name is.
+
+use super::{Client, Config, Server};
+
+/// One difference.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A service of this name is new.
+    Added(String),
+    /// The service of this name is gone.
+    Removed(String),
+    /// The service of this name says something else.
+    Changed(String),
+    /// `server.bind_addr`.
+    BindAddr,
+    /// `client.remote_addr` or `client.prefer_ipv6`.
+    RemoteAddr,
+    /// How links are carried, or how their ends show that they live: links made before are out of date.
+    Links,
+    /// `client.retry_interval`.
+    RetryInterval,
+    /// `control_socket`.
+    ControlSocket,
+}
+
+/// All differences; removed services come first, so that their addresses are free for others. None between roles: a
+/// process keeps its own.
+pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
+    match (old, new) {
+        (Config::Server(old), Config::Server(new)) => server(old, new),
+        (Config::Client(old), Config::Client(new)) => client(old, new),
+        _ => Vec::new(),
+    }
+}
+
+fn server(old: &Server, new: &Server) -> Vec<Change> {
+    let links = |server: &Server| {
+        (
+            server.transport.clone(),
+            server.heartbeat_interval,
+            server.heartbeat_timeout,
+        )
+    };
+    let mut changes = services(&old.services, &new.services, |service| &service.name);
+    changes.extend((old.bind_addr != new.bind_addr).then_some(Change::BindAddr));
+    changes.extend((links(old) != links(new)).then_some(Change::Links));
+    changes.extend((old.control_socket != new.control_socket).then_some(Change::ControlSocket));
+    changes
+}
+
+fn client(old: &Client, new: &Client) -> Vec<Change> {
+    let links = |client: &Client| (client.transport.clone(), client.heartbeat_timeout);
+    let remote = |client: &Client| (client.remote_addr.clone(), client.prefer_ipv6);
+    let mut changes = services(&old.services, &new.services, |service| &service.name);
+    changes.extend((remote(old) != remote(new)).then_some(Change::RemoteAddr));
+    changes.extend((links(old) != links(new)).then_some(Change::Links));
+    changes.extend((old.retry_interval != new.retry_interval).then_some(Change::RetryInterval));
+    changes.extend((old.control_socket != new.control_socket).then_some(Change::ControlSocket));
+    changes
+}
+
+fn services<S: PartialEq>(old: &[S], new: &[S], name: fn(&S) -> &String) -> Vec<Change> {
+    let named = |list: &[S], wanted: &S| list.iter().position(|service| name(service) == name(wanted));
+    let mut changes = Vec::new();
+    for service in old.iter().filter(|service| named(new, service).is_none()) {
+        changes.push(Change::Removed(name(service).clone()));
+    }
+    for service in new {
+        match named(old, service).and_then(|index| old.get(index)) {
+            None => changes.push(Change::Added(name(service).clone())),
+            Some(before) if before != service => changes.push(Change::Changed(name(service).clone())),
+            Some(_) => {}
+        }
+    }
+    changes
+}
+
+#[cfg(test)]
+#[cfg(any(
+    all(feature = "client", feature = "server"),
+    not(any(feature = "client", feature = "server"))
+))]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::{Role, parse};
+    use super::*;
+
+    const SERVER: &str = "[server]\nbind_addr = 'x:1'\ndefault_token = 't'\n";
+    const CLIENT: &str = "[client]\nremote_addr = 'x:1'\ndefault_token = 't'\n";
+    const A: &str = "services.a";
+    const B: &str = "services.b";
+
+    /// The differences that `line`s make, in words: each is added to the block, or replaces the line with its key.
+    fn changes(role: &str, before: &[&str], after: &[&str]) -> Vec<String> {
+        let config = |lines: &[&str]| {
+            let mut text: Vec<&str> = if role == "server" { SERVER } else { CLIENT }.lines().collect();
+            for line in lines {
+                let key = line.split('=').next().unwrap();
+                text.retain(|line| line.split('=').next() != Some(key));
+                text.push(line);
+            }
+            let text = text.join("\n");
+            let text = if text.contains("services.") {
+                text
+            } else {
+                text + "\nservices = {}"
+            };
+            parse(&text, "x.toml", None).unwrap()
+        };
+        let changes = diff(&config(before), &config(after));
+        changes.iter().map(|change| format!("{change:?}")).collect()
+    }
+
+    fn service(role: &str, path: &str, more: &str) -> String {
+        match role {
+            "server" => format!("{path} = {{ bind_addr = '{path}:1', {more} }}"),
+            _ => format!("{path} = {{ local_addr = '{path}:1', {more} }}"),
+        }
+    }
+
+    #[test]
+    fn nothing_is_different_from_itself() {
+        for role in ["server", "client"] {
+            let a = service(role, A, "");
+            assert_eq!(changes(role, &[&a], &[&a]), [""; 0]);
+        }
+    }
+
+    #[test]
+    fn the_order_of_services_and_comments_are_no_difference() {
+        for role in ["server", "client"] {
+            let (a, b) = (service(role, A, ""), service(role, B, ""));
+            assert_eq!(changes(role, &[&a, &b], &["# new", &b, &a]), [""; 0]);
+        }
+    }
+
+    #[test]
+    fn services_come_and_go() {
+        for role in ["server", "client"] {
+            let (a, b) = (service(role, A, ""), service(role, B, ""));
+            assert_eq!(changes(role, &[], &[&a]), ["Added(\"a\")"]);
+            assert_eq!(changes(role, &[&a], &[]), ["Removed(\"a\")"]);
+            assert_eq!(changes(role, &[&a], &[&b]), ["Removed(\"a\")", "Added(\"b\")"]);
+        }
+    }
+
+    #[test]
+    fn every_key_of_a_service_changes_that_service_alone() {
+        let server: &[&str] = &["token = 'u'", "type = 'udp'", "nodelay = false", "bind_addr = 'y:2'"];
+        let client: &[&str] = &[
+            "token = 'u'",
+            "nodelay = false",
+            "local_addr = 'y:2'",
+            "retry_interval = 9",
+            "prefer_ipv6 = true",
+        ];
+        for (role, keys) in [("server", server), ("client", client)] {
+            let b = service(role, B, "");
+            for key in keys.iter().filter(|key| !key.contains("udp") || cfg!(feature = "udp")) {
+                let mut changed = service(role, A, key);
+                if let Some(address) = key.split(" = ").next().filter(|key| key.ends_with("_addr")) {
+                    changed = changed.replacen(&format!("{address} = 'services.a:1', "), "", 1);
+                }
+                let found = changes(role, &[&service(role, A, ""), &b], &[&changed, &b]);
+                assert_eq!(found, ["Changed(\"a\")"], "{role} {key}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_services_inherit_changes_those_that_inherit_it() {
+        for role in ["server", "client"] {
+            let (a, b) = (service(role, A, ""), service(role, B, "token = 'own'"));
+            let found = changes(role, &[&a, &b], &[&a, &b, "default_token = 'u'"]);
+            assert_eq!(found, ["Changed(\"a\")"], "{role}");
+        }
+        let (a, b) = (service("client", A, ""), service("client", B, "retry_interval = 5"));
+        let found = changes("client", &[&a, &b], &[&a, &b, "retry_interval = 7"]);
+        assert_eq!(found, ["Changed(\"a\")", "RetryInterval"]);
+    }
+
+    #[test]
+    fn every_other_key_is_a_difference_of_its_own() {
+        for (role, line, expected) in [
+            ("server", "bind_addr = 'y:1'", "BindAddr"),
+            ("server", "heartbeat_interval = 7", "Links"),
+            ("server", "heartbeat_timeout = 7", "Links"),
+            ("server", "transport.tcp.nodelay = false", "Links"),
+            ("server", "transport.tcp.keepalive_secs = 7", "Links"),
+            ("server", "transport.tcp.keepalive_interval = 7", "Links"),
+            ("client", "remote_addr = 'y:1'", "RemoteAddr"),
+            ("client", "prefer_ipv6 = true", "RemoteAddr"),
+            ("client", "heartbeat_timeout = 7", "Links"),
+            ("client", "transport.tcp.nodelay = false", "Links"),
+            ("client", "retry_interval = 7", "RetryInterval"),
+        ] {
+            assert_eq!(changes(role, &[], &[line]), [expected], "{role} {line}");
+        }
+    }
+
+    #[cfg(feature = "status")]
+    #[test]
+    fn so_is_the_control_socket() {
+        for role in ["server", "client"] {
+            assert_eq!(changes(role, &[], &["control_socket = '/x'"]), ["ControlSocket"]);
+        }
+    }
+
+    #[test]
+    fn roles_are_not_compared() {
+        let both = format!("{SERVER}services = {{}}\n{CLIENT}services = {{}}");
+        let config = |role| parse(&both, "x.toml", Some(role)).unwrap();
+        assert_eq!(diff(&config(Role::Server), &config(Role::Client)), []);
+    }
+}
