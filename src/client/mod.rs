@@ -1,16 +1,24 @@
-//! The client: keeps one link to the server, registers services over it, and joins visitors to local services.
+//! The client: keeps a link to the server, registers services over it, and joins visitors to local services.
 //!
 //! ```text
-//! mod       connect, wait, connect again
+//! mod       connect, wait, connect again; a better link in the place of the one that is there
+//! dial      one attempt to get a link
+//! seat      one link's registrations and visitors, and its end
+//! services  what is configured, and how it stands
 //! udp       flows to local services
 //! route     the way to the server: directly or through a proxy
-//! services  what is registered, refused, forwarded
 //! backoff   how long to wait         (pure)
 //! ```
+//!
+//! A link can be replaced while it lives: the server may ask for it, and one to the first of several addresses is
+//! better than one to the second. The new one takes over the registrations, the old one lives on until its visitors
+//! have left.
 
 mod backoff;
+mod dial;
 #[cfg_attr(not(feature = "proxy"), path = "route_absent.rs")]
 mod route;
+mod seat;
 mod services;
 #[cfg(feature = "status")]
 mod status;
@@ -21,53 +29,66 @@ mod udp;
 mod udp;
 
 use std::cell::{Cell, RefCell};
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
-use log::{debug, info, warn};
+use log::{info, warn};
 
 use crate::StartError;
 use crate::config;
 use crate::limits;
 use crate::link::Setup;
 use crate::log::Repeats;
-use crate::net::greet::greet;
-use crate::net::link::{Ended, Link};
-use crate::net::socket::Socket;
-use crate::net::task::{Owned, Stop, until};
-use crate::net::wire::Wire;
-use crate::net::{Process, pump};
-use crate::proto::{End, Introduction, Leave, Session};
+use crate::net::Process;
+use crate::net::link::Ended;
+use crate::net::task::{Flag, Stop, until};
+use crate::proto::{End, Leave};
 use crate::transport;
 
 use backoff::Backoff;
+use seat::Seat;
 use services::Service;
 
 /// A running client.
 pub struct Client {
     process: Rc<Process>,
-    setup: Setup,
-    config: config::Client,
-    services: Vec<Service>,
-    link: RefCell<Option<Rc<Link>>>,
-    /// Registrations to be renewed; they end with the link.
-    renewals: RefCell<Vec<Owned>>,
+    config: RefCell<Rc<config::Client>>,
+    setup: RefCell<Rc<Setup>>,
+    /// In the order of the configuration.
+    services: RefCell<Vec<Rc<Service>>>,
+    /// The link that is in use.
+    seat: RefCell<Option<Rc<Seat>>>,
+    /// Links that others have replaced.
+    replaced: RefCell<Vec<Rc<Seat>>>,
+    /// Raised when a new link is wanted at once.
+    wanted: Flag,
     last_error: RefCell<String>,
     warned: Cell<bool>,
+}
+
+/// What comes next for a client with a link.
+enum Next {
+    /// The link is over.
+    Ended(Ended),
+    /// A new one is wanted in its place.
+    Wanted,
+    /// A better one is here.
+    Better(Rc<Seat>),
 }
 
 impl Client {
     /// Ready to [`run`](Self::run).
     pub fn new(process: Rc<Process>, config: config::Client) -> Result<Rc<Client>, StartError> {
         Ok(Rc::new(Client {
-            services: config.services.iter().map(Service::new).collect(),
-            setup: transport::setup(&config.transport, End::Client)?,
             process,
-            config,
-            link: RefCell::default(),
-            renewals: RefCell::default(),
+            setup: RefCell::new(Rc::new(transport::setup(&config.transport, End::Client)?)),
+            services: RefCell::new(config.services.iter().map(Service::new).collect()),
+            config: RefCell::new(Rc::new(config)),
+            seat: RefCell::default(),
+            replaced: RefCell::default(),
+            wanted: Flag::default(),
             last_error: RefCell::default(),
             warned: Cell::new(false),
         }))
@@ -75,136 +96,148 @@ impl Client {
 
     /// Connects, and connects again, until `stop`; then says goodbye.
     pub async fn run(self: &Rc<Self>, stop: &mut Stop<'_>) {
-        if self.services.is_empty() {
-            warn!("no services are configured: there is nothing to do");
-            return stop.await;
-        }
+        until(stop, self.keep_linked()).await;
+        self.end().await;
+    }
+
+    async fn keep_linked(self: &Rc<Self>) {
         let mut backoff = self.backoff();
         let mut repeats = Repeats::default();
         loop {
-            let mut attempt = pin!(self.attempt());
-            let Some(ended) = until(stop, attempt.as_mut()).await else {
-                return self.end(attempt).await;
-            };
-            let (lived, why) = match ended {
-                Ok((lived, ended)) => (lived, ended.to_string()),
+            self.wait_for_services().await;
+            let (lived, why) = match self.dial(usize::MAX).await {
                 Err(why) => (Duration::ZERO, why),
+                Ok(seat) => match self.serve(seat).await {
+                    None => continue,
+                    Some((lived, ended)) => (lived, ended.to_string()),
+                },
             };
             if lived >= Duration::from_secs(limits::STEADY_LINK) {
-                backoff.reset();
+                backoff = self.backoff();
             }
             let wait = backoff.wait();
-            let level = repeats.level(&why);
-            log::log!(
-                level,
-                "link is down server={} ({why}), retry in {} ms",
-                self.config.remote_addr,
-                wait.as_millis()
-            );
-            *self.last_error.borrow_mut() = why;
-            if until(stop, tokio::time::sleep(wait)).await.is_none() {
-                return;
+            let (level, retry) = (repeats.level(&why), wait.as_millis());
+            let server = &self.config().remote_addr;
+            match self.seat() {
+                None => log::log!(level, "link is down server={server} ({why}), retry in {retry} ms"),
+                Some(_) => log::log!(
+                    level,
+                    "there is no new link server={server} ({why}), retry in {retry} ms"
+                ),
             }
+            *self.last_error.borrow_mut() = why;
+            let mut wanted = pin!(self.wanted.raised());
+            if until(&mut (wanted.as_mut() as Stop<'_>), tokio::time::sleep(wait))
+                .await
+                .is_none()
+            {
+                backoff = self.backoff();
+            }
+        }
+    }
+
+    async fn wait_for_services(&self) {
+        if self.services.borrow().is_empty() {
+            warn!("no services are configured: there is nothing to do");
+        }
+        while self.services.borrow().is_empty() {
+            self.wanted.raised().await;
         }
     }
 
     fn backoff(&self) -> Backoff {
         let seed = crate::net::random().map(u64::from_ne_bytes).unwrap_or_default();
-        Backoff::new(
-            Duration::from_millis(limits::MIN_RETRY),
-            self.config.retry_interval,
-            seed,
-        )
+        let least = Duration::from_millis(limits::MIN_RETRY);
+        Backoff::new(least, self.config().retry_interval, seed)
     }
 
-    /// One link, from the name look-up to its end: how long it lived, and how it ended; or why there was none.
-    async fn attempt(self: &Rc<Self>) -> Result<(Duration, Ended), String> {
-        let at = self.first_hop(self.config.remote_addr.first());
-        let found = self
-            .process
-            .names
-            .resolve(&at.host, at.port, self.config.prefer_ipv6)
-            .await;
-        let addresses = found.map_err(|error| format!("cannot look up {}: {error}", at.host))?;
-        let mut failed = format!("{} has no address", at.host);
-        for address in addresses {
-            match self.connect(address).await {
-                Ok((wire, link, early)) => return Ok(self.serve(wire, link, early).await),
-                Err(why) => {
-                    debug!("cannot connect server={address}: {why}");
-                    failed = format!("{address}: {why}");
+    /// Uses a link until it is over: how long it lived, and how it ended. `None`: a new one is wanted in its place.
+    async fn serve(self: &Rc<Self>, mut seat: Rc<Seat>) -> Option<(Duration, Ended)> {
+        loop {
+            self.sit(&seat);
+            match self.next(&seat).await {
+                Next::Ended(ended) => {
+                    let lived = self.process.now().since(seat.link.since);
+                    return Some((Duration::from_micros(lived), ended));
                 }
+                Next::Wanted => return None,
+                Next::Better(better) => seat = better,
             }
         }
-        Err(failed)
     }
 
-    async fn connect(&self, address: SocketAddr) -> Result<(Wire, Rc<Link>, Vec<u8>), String> {
-        let options = transport::options(&self.config.transport);
-        let socket = Socket::connect(address, &options)
-            .await
-            .map_err(|error| error.to_string())?;
-        self.pass(&socket, self.config.remote_addr.first())
-            .await
-            .map_err(|error| error.to_string())?;
-        let ours = self
-            .process
-            .hello(None, self.config.heartbeat_timeout)
-            .map_err(|error| error.to_string())?;
-        let at = self.config.remote_addr.first();
-        let cover = self
-            .setup
-            .cover(End::Client, &at.host, at.port)
-            .map_err(|torn| torn.to_string())?;
-        let mut wire = Wire::new(socket, cover);
-        let met = greet(&mut wire, End::Client, ours.clone());
-        let (met, early) = tokio::time::timeout(Duration::from_secs(limits::HANDSHAKE_TIME), met)
-            .await
-            .map_err(|_| "the server did not answer in time".to_owned())?
-            .map_err(|failure| failure.to_string())?;
-        self.on_met(address, &met);
-        let session = Session::new(End::Client, &ours, met, self.process.budget.clone(), self.process.now());
-        let link = Link::new(&self.process, address, wire.peer(), session);
-        Ok((wire, link, early))
-    }
-
-    fn on_met(&self, address: SocketAddr, met: &Introduction) {
-        let (server, agent) = (self.config.remote_addr.first(), &met.peer.agent);
-        if self.first_hop(server) == server {
-            info!("connected server={address} agent={agent}");
-        } else {
-            info!("connected server={server} proxy={address} agent={agent}");
-        }
-        let interval = met.peer.interval;
-        if let Some(timeout) = self.config.heartbeat_timeout.filter(|timeout| *timeout <= interval) {
-            warn!(
-                "heartbeat_timeout ({} s) should be longer than the server's heartbeat_interval ({} s)",
-                timeout.as_secs(),
-                interval.as_secs()
-            );
-        }
-        if self.setup.is_open() && !self.stays_here(address) && !self.warned.replace(true) {
-            warn!("{}", crate::PLAIN_TCP);
+    /// Puts `seat` in the place of what is there, which drains.
+    fn sit(self: &Rc<Self>, seat: &Rc<Seat>) {
+        let old = self.seat.borrow_mut().replace(seat.clone());
+        let services = self.services.borrow().clone();
+        services.iter().for_each(|service| seat.register(service));
+        let mut replaced = self.replaced.borrow_mut();
+        replaced.retain(|seat| !seat.is_over());
+        if let Some(old) = old {
+            old.drain();
+            replaced.push(old);
         }
     }
 
-    async fn serve(self: &Rc<Self>, wire: Wire, link: Rc<Link>, early: Vec<u8>) -> (Duration, Ended) {
-        *self.link.borrow_mut() = Some(link.clone());
-        for number in 0..self.services.len() {
-            self.register(&link, number);
-        }
-        let since = self.process.now();
-        let ended = pump::run(&link, wire, self, early, None).await;
-        (Duration::from_micros(self.process.now().since(since)), ended)
+    async fn next(self: &Rc<Self>, seat: &Seat) -> Next {
+        let (mut ended, mut wanted, mut better) = (pin!(seat.ended()), pin!(self.wanted.raised()), pin!(self.better(seat)));
+        std::future::poll_fn(|cx| {
+            if let Poll::Ready(ended) = ended.as_mut().poll(cx) {
+                return Poll::Ready(Next::Ended(ended));
+            }
+            if wanted.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Next::Wanted);
+            }
+            better.as_mut().poll(cx).map(Next::Better)
+        })
+        .await
     }
 
-    /// Says goodbye over the link that is there, if one is.
-    async fn end(&self, attempt: impl Future) {
-        let link = self.link.borrow().clone();
-        if let Some(link) = link {
-            link.leave(Leave::Shutdown, "the client is shutting down");
-            let _ = tokio::time::timeout(Duration::from_secs(limits::GOODBYE_TIME), attempt).await;
+    /// A link to an address that stands before the one of `seat`, once one of them answers.
+    async fn better(self: &Rc<Self>, seat: &Seat) -> Rc<Seat> {
+        loop {
+            match seat.rank {
+                0 => std::future::pending().await,
+                _ => tokio::time::sleep(Duration::from_secs(limits::RETURN_TIME)).await,
+            }
+            if let Ok(better) = self.dial(seat.rank).await {
+                return better;
+            }
         }
+    }
+
+    fn config(&self) -> Rc<config::Client> {
+        self.config.borrow().clone()
+    }
+
+    fn setup(&self) -> Rc<Setup> {
+        self.setup.borrow().clone()
+    }
+
+    /// The link that is in use.
+    fn seat(&self) -> Option<Rc<Seat>> {
+        self.seat.borrow().clone()
+    }
+
+    /// All links, also those that drain.
+    fn seats(&self) -> Vec<Rc<Seat>> {
+        let (seat, replaced) = (self.seat.borrow(), self.replaced.borrow());
+        let seats = seat.iter().chain(replaced.iter());
+        seats.filter(|seat| !seat.is_over()).cloned().collect()
+    }
+
+    /// Says goodbye over the links that are there.
+    async fn end(&self) {
+        let seats = self.seats();
+        for seat in &seats {
+            seat.link.leave(Leave::Shutdown, "the client is shutting down");
+        }
+        let gone = async {
+            for seat in &seats {
+                seat.ended().await;
+            }
+        };
+        let _ = tokio::time::timeout(Duration::from_secs(limits::GOODBYE_TIME), gone).await;
         info!("the client has ended");
     }
 }

@@ -10,12 +10,16 @@ impl Client {
     /// As it is now.
     pub fn snapshot(&self) -> Snapshot {
         let budget = &self.process.budget;
-        let link = self.link.borrow();
         Snapshot {
             role: "client",
             uptime: self.process.uptime(),
-            links: link.iter().map(|link| link.snapshot()).collect(),
-            services: self.services.iter().map(service_snapshot).collect(),
+            links: self.seats().iter().map(|seat| seat.link.snapshot()).collect(),
+            services: self
+                .services
+                .borrow()
+                .iter()
+                .map(|service| service_snapshot(service))
+                .collect(),
             streams: (budget.streams(), budget.max_streams()),
             last_error: self.last_error.borrow().clone(),
         }
@@ -23,7 +27,7 @@ impl Client {
 }
 
 fn service_snapshot(service: &Service) -> status::Service {
-    let public = service.public.borrow();
+    let (config, public) = (service.config(), service.public.borrow());
     let Counters {
         visitors,
         open,
@@ -33,11 +37,11 @@ fn service_snapshot(service: &Service) -> status::Service {
         dropped,
     } = &*service.counters;
     status::Service {
-        name: service.config.name.clone(),
-        kind: service.config.kind.name(),
+        name: config.name.clone(),
+        kind: config.kind.name(),
         up: public.is_some(),
         public: public.clone().unwrap_or_default(),
-        target: service.config.local_addr.to_string(),
+        target: config.local_addr.to_string(),
         open: open.get(),
         total: visitors.get(),
         refused: refused.get(),

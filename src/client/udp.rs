@@ -13,27 +13,21 @@ use super::Client;
 use super::services::Service;
 
 /// Joins a visitor's flow to the local service.
-pub fn join(client: &Rc<Client>, link: &Rc<Link>, stream: StreamId, number: usize, visit: Visit) {
-    let Some(service) = client.services.get(number) else {
-        return;
-    };
+pub fn join(client: &Rc<Client>, link: &Rc<Link>, stream: StreamId, service: &Rc<Service>, visit: Visit) {
     let flow = Flow::new(link, stream, &service.counters);
     link.join_flow(&flow);
-    tokio::task::spawn_local(attend(client.clone(), flow, number, visit));
+    tokio::task::spawn_local(attend(client.clone(), flow, service.clone(), visit));
 }
 
-async fn attend(client: Rc<Client>, flow: Rc<Flow>, number: usize, visit: Visit) {
-    let Some(service) = client.services.get(number) else {
-        return;
-    };
+async fn attend(client: Rc<Client>, flow: Rc<Flow>, service: Rc<Service>, visit: Visit) {
     if flow.is_gone() {
         return;
     }
     // Boxed: what a name look-up needs is not to be kept as long as the flow lives.
-    match Box::pin(connect(&client, service)).await {
+    match Box::pin(connect(&client, &service)).await {
         Ok((socket, to)) => {
             let preface = service.preface(Protocol::Udp, visit);
-            drop(client);
+            drop((client, service));
             flow.set_way(Way::Service { socket, to, preface });
             flow.serve().await;
         }
@@ -45,7 +39,7 @@ async fn attend(client: Rc<Client>, flow: Rc<Flow>, number: usize, visit: Visit)
 }
 
 async fn connect(client: &Client, service: &Service) -> io::Result<(UdpSocket, SocketAddr)> {
-    let config = &service.config;
+    let config = service.config();
     let Local::Network(at) = &config.local_addr else {
         return Err(io::ErrorKind::Unsupported.into());
     };

@@ -197,6 +197,11 @@ impl Link {
         self.session.borrow().round_trip()
     }
 
+    /// Whether nothing is registered over it, and no stream is there.
+    pub fn is_idle(&self) -> bool {
+        self.session.borrow().is_idle()
+    }
+
     /// When bytes came last.
     pub fn heard(&self) -> Time {
         self.session.borrow().heard()

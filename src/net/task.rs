@@ -1,9 +1,12 @@
 //! Tasks with an owner, and waiting for one of two things.
 
+use std::cell::Cell;
 use std::pin::{Pin, pin};
 use std::task::Poll;
 
 use tokio::task::JoinHandle;
+
+use super::bell::Bell;
 
 /// Ends its task when dropped.
 pub struct Owned(JoinHandle<()>);
@@ -34,6 +37,33 @@ impl Owned {
 impl Drop for Owned {
     fn drop(&mut self) {
         self.0.abort();
+    }
+}
+
+/// What one task waits for and others raise.
+#[derive(Default)]
+pub struct Flag {
+    is_raised: Cell<bool>,
+    bell: Bell,
+}
+
+impl Flag {
+    /// Once, or once more.
+    pub fn raise(&self) {
+        self.is_raised.set(true);
+        self.bell.ring();
+    }
+
+    /// Waits until it is raised, or has been since the last time.
+    pub async fn raised(&self) {
+        std::future::poll_fn(|cx| {
+            self.bell.hang(cx);
+            match self.is_raised.take() {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            }
+        })
+        .await;
     }
 }
 
