@@ -217,6 +217,9 @@ pub const RENEW_TIME: u64 = 30;
 /// Seconds that visitors have to leave a link in whose place a newer one is.
 pub const DRAIN_TIME: u64 = 3600;
 
+/// Links of a client at most that live on for their visitors while a newer one is in use; the oldest gives way.
+pub const MAX_REPLACED: usize = 8;
+
 /// Seconds for goodbyes to leave when the process ends.
 pub const GOODBYE_TIME: u64 = 1;
 

@@ -34,7 +34,7 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use log::{info, warn};
+use log::{Level, info, warn};
 
 use crate::StartError;
 use crate::config;
@@ -106,34 +106,33 @@ impl Client {
         loop {
             self.wait_for_services().await;
             let (lived, why) = match self.dial(usize::MAX).await {
-                Err(why) => (Duration::ZERO, why),
-                Ok(seat) => match self.serve(seat).await {
-                    None => continue,
-                    Some((lived, ended)) => (lived, ended.to_string()),
-                },
+                Err(why) => (Duration::ZERO, Some(why)),
+                Ok(seat) => self.serve(seat).await,
             };
             if lived >= Duration::from_secs(limits::STEADY_LINK) {
                 backoff = self.backoff();
             }
+            // Also before a new link that the server asked for: it may ask again over that one.
             let wait = backoff.wait();
-            let (level, retry) = (repeats.level(&why), wait.as_millis());
-            let server = &self.config().remote_addr;
-            match self.seat() {
-                None => log::log!(level, "link is down server={server} ({why}), retry in {retry} ms"),
-                Some(_) => log::log!(
-                    level,
-                    "there is no new link server={server} ({why}), retry in {retry} ms"
-                ),
+            if let Some(why) = why {
+                self.on_failure(repeats.level(&why), why, wait);
             }
-            *self.last_error.borrow_mut() = why;
             let mut wanted = pin!(self.wanted.raised());
-            if until(&mut (wanted.as_mut() as Stop<'_>), tokio::time::sleep(wait))
-                .await
-                .is_none()
-            {
+            let waited = until(&mut (wanted.as_mut() as Stop<'_>), tokio::time::sleep(wait)).await;
+            if waited.is_none() {
                 backoff = self.backoff();
             }
         }
+    }
+
+    fn on_failure(&self, level: Level, why: String, wait: Duration) {
+        let (server, retry) = (&self.config().remote_addr, wait.as_millis());
+        let what = match self.seat() {
+            None => "link is down",
+            Some(_) => "there is no new link",
+        };
+        log::log!(level, "{what} server={server} ({why}), retry in {retry} ms");
+        *self.last_error.borrow_mut() = why;
     }
 
     async fn wait_for_services(&self) {
@@ -151,18 +150,19 @@ impl Client {
         Backoff::new(least, self.config().retry_interval, seed)
     }
 
-    /// Uses a link until it is over: how long it lived, and how it ended. `None`: a new one is wanted in its place.
-    async fn serve(self: &Rc<Self>, mut seat: Rc<Seat>) -> Option<(Duration, Ended)> {
+    /// Uses a link until it is over: how long it lived, and how it ended; `None`: a new one is wanted in its place.
+    async fn serve(self: &Rc<Self>, mut seat: Rc<Seat>) -> (Duration, Option<String>) {
         loop {
             self.sit(&seat);
-            match self.next(&seat).await {
-                Next::Ended(ended) => {
-                    let lived = self.process.now().since(seat.link.since);
-                    return Some((Duration::from_micros(lived), ended));
+            let ended = match self.next(&seat).await {
+                Next::Better(better) => {
+                    seat = better;
+                    continue;
                 }
-                Next::Wanted => return None,
-                Next::Better(better) => seat = better,
-            }
+                Next::Ended(ended) => Some(ended.to_string()),
+                Next::Wanted => None,
+            };
+            return (seat.lived(), ended);
         }
     }
 
@@ -177,10 +177,14 @@ impl Client {
             old.drain();
             replaced.push(old);
         }
+        if replaced.len() > limits::MAX_REPLACED {
+            replaced.remove(0).leave();
+        }
     }
 
     async fn next(self: &Rc<Self>, seat: &Seat) -> Next {
-        let (mut ended, mut wanted, mut better) = (pin!(seat.ended()), pin!(self.wanted.raised()), pin!(self.better(seat)));
+        let (mut ended, mut wanted, mut better) =
+            (pin!(seat.ended()), pin!(self.wanted.raised()), pin!(self.better(seat)));
         std::future::poll_fn(|cx| {
             if let Poll::Ready(ended) = ended.as_mut().poll(cx) {
                 return Poll::Ready(Next::Ended(ended));

@@ -28,6 +28,8 @@ pub struct Seat {
     /// Services by the numbers of their registrations.
     held: RefCell<BTreeMap<u16, Rc<Service>>>,
     next_number: Cell<u16>,
+    /// The server has asked for a new link in this one's place.
+    renewing: Cell<bool>,
     ended: Cell<Option<Ended>>,
     over: Cell<bool>,
     end: Flag,
@@ -44,6 +46,7 @@ impl Seat {
             rank,
             held: RefCell::default(),
             next_number: Cell::new(0),
+            renewing: Cell::new(false),
             ended: Cell::default(),
             over: Cell::new(false),
             end: Flag::default(),
@@ -73,6 +76,11 @@ impl Seat {
     /// Whether the link is over.
     pub fn is_over(&self) -> bool {
         self.over.get()
+    }
+
+    /// For how long the link has been there.
+    pub fn lived(&self) -> Duration {
+        Duration::from_micros(self.link.process.now().since(self.link.since))
     }
 
     fn is_in_use(&self) -> bool {
@@ -134,12 +142,17 @@ impl Seat {
                 let held = core::mem::take(&mut *self.held.borrow_mut());
                 held.keys().for_each(|&number| self.link.unregister(number));
             }
-            if self.link.is_idle() {
+            if self.link.is_idle() || self.is_over() {
                 break;
             }
             tokio::time::sleep(second).await;
         }
         debug!("link is no longer needed server={}", self.link.peer);
+        self.leave();
+    }
+
+    /// Ends it: others are in its place.
+    pub fn leave(&self) {
         self.link
             .leave(Leave::Replaced, "a newer link has taken this one's place");
     }
@@ -189,7 +202,7 @@ impl Owner for Seat {
     }
 
     fn on_renew(&self, link: &Rc<Link>) {
-        if self.is_in_use() {
+        if self.is_in_use() && !self.renewing.replace(true) {
             info!("the server asks for a new link server={}", link.peer);
             self.client.wanted.raise();
         }
