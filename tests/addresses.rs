@@ -65,7 +65,7 @@ fn one_address_that_is_taken_is_named() {
     tunnel.start_client();
     let line = tunnel.server().wait_for("service=echo");
     assert!(line.contains(&taken_at.to_string()), "{line}");
-    assert!(visitor::is_refused(free));
+    eventually("the free one is let go of", PATIENCE, || visitor::is_refused(free));
     drop(taken);
     tunnel.wait_until_up();
     for address in [free, taken_at] {
