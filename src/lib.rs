@@ -11,6 +11,7 @@
 //! ```text
 //! main, cli, log       arguments, and the only place that prints and exits
 //! config               text to a checked Config                                       (not known below server, client)
+//! reload, control      what runs: its file followed, its control socket
 //! server, client       who is registered, who gets a visitor; connecting, waiting
 //! net                  sockets, timers, signals: all that knows tokio
 //! transport            keys of the configuration to sockets and covers
@@ -45,6 +46,13 @@ mod client;
 #[cfg(any(feature = "server", not(feature = "client")))]
 mod server;
 
+#[cfg(feature = "status")]
+mod control;
+#[cfg(not(feature = "status"))]
+#[path = "control_absent.rs"]
+mod control;
+mod reload;
+
 pub mod link;
 pub mod net;
 mod transport;
@@ -55,11 +63,17 @@ pub mod proto;
 pub mod status;
 
 use std::fmt;
+use std::path::Path;
 use std::pin::pin;
+use std::rc::Rc;
 
-use config::Config;
+pub use control::ask_status;
+
+use config::{Config, Input};
+use control::ControlSocket;
 use net::Process;
 use net::task::Stop;
+use reload::Running;
 
 /// Why the program could not start, in a sentence.
 #[derive(Debug)]
@@ -75,7 +89,7 @@ impl std::error::Error for StartError {}
 
 impl From<link::Unfit> for StartError {
     fn from(unfit: link::Unfit) -> Self {
-        StartError(format!("transport.{}: {}", unfit.key, unfit.text))
+        StartError(unfit.to_string())
     }
 }
 
@@ -89,40 +103,41 @@ pub(crate) const PLAIN_TCP: &str = "this link is plain TCP: whoever is on its wa
 /// `shutdown` is polled inside the runtime that this builds. An error means that it could not start: an address that
 /// cannot be bound, for example. Whatever happens later is logged (crate `log`) and mended.
 pub fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), StartError> {
+    run_with(config, None, pin!(shutdown))
+}
+
+/// The same, and follows `file`, from which `config` was read: on SIGHUP, or when it changes (feature `reload`), what is
+/// different is applied.
+pub fn run_file(config: Config, file: &Path, shutdown: impl Future<Output = ()>) -> Result<(), StartError> {
+    run_with(config, Some(file), pin!(shutdown))
+}
+
+fn run_with(config: Config, file: Option<&Path>, stop: Stop<'_>) -> Result<(), StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
         .build()
         .map_err(|error| StartError(format!("cannot start: {error}")))?;
-    let mut shutdown = pin!(shutdown);
     let tasks = tokio::task::LocalSet::new();
-    tasks.block_on(&runtime, serve(config, shutdown.as_mut()))
+    tasks.block_on(&runtime, serve(config, file, stop))
 }
 
-async fn serve(config: Config, mut stop: Stop<'_>) -> Result<(), StartError> {
-    warn_of_exposed(&config);
+async fn serve(config: Config, file: Option<&Path>, mut stop: Stop<'_>) -> Result<(), StartError> {
+    config.inputs().iter().for_each(warn_if_exposed);
     let process = Process::new().map_err(|error| StartError(format!("no random numbers: {error}")))?;
     match config {
         #[cfg(any(feature = "server", not(feature = "client")))]
-        Config::Server(config) => {
-            let server = server::Server::new(process, config.clone())?;
-            #[cfg(feature = "status")]
-            let _control = open_control(
-                config.control_socket.as_deref(),
-                server.clone(),
-                server::Server::snapshot,
-            )?;
-            server.run(&mut stop).await
+        Config::Server(ref server) => {
+            let server = server::Server::new(process, server.clone())?;
+            server.start().await?;
+            let _attendants = attend(server.clone(), config, file)?;
+            server.run(&mut stop).await;
+            Ok(())
         }
         #[cfg(any(feature = "client", not(feature = "server")))]
-        Config::Client(config) => {
-            let client = client::Client::new(process, config.clone())?;
-            #[cfg(feature = "status")]
-            let _control = open_control(
-                config.control_socket.as_deref(),
-                client.clone(),
-                client::Client::snapshot,
-            )?;
+        Config::Client(ref client) => {
+            let client = client::Client::new(process, client.clone())?;
+            let _attendants = attend(client.clone(), config, file)?;
             client.run(&mut stop).await;
             Ok(())
         }
@@ -131,63 +146,27 @@ async fn serve(config: Config, mut stop: Stop<'_>) -> Result<(), StartError> {
     }
 }
 
-/// Secrets that everyone on this machine can read are used all the same.
-fn warn_of_exposed(config: &Config) {
-    for input in config.inputs().iter().filter(|input| input.is_exposed()) {
-        ::log::warn!(
-            "everyone can read {}, and a secret is in it: chmod 600 it",
-            input.path.display()
-        );
-    }
+/// Opens the control socket of what is about to run, and follows the file that says how. Both end with what is given.
+fn attend(of: Rc<dyn Running>, config: Config, file: Option<&Path>) -> Result<impl Sized, StartError> {
+    let control = Rc::new(ControlSocket::new(of.clone()));
+    control.open(config.control_socket())?;
+    let follower = file
+        .map(|file| reload::follow(of, control.clone(), config, file))
+        .transpose();
+    let follower = follower.map_err(|error| StartError(format!("cannot handle signals: {error}")))?;
+    Ok((control, follower))
 }
 
-#[cfg(feature = "status")]
-fn open_control<T: 'static>(
-    path: Option<&std::path::Path>,
-    of: std::rc::Rc<T>,
-    snapshot: fn(&T) -> status::Snapshot,
-) -> Result<Option<net::control::Control>, StartError> {
-    let Some(path) = path else { return Ok(None) };
-    let answer = std::rc::Rc::new(move |json| {
-        let snapshot = snapshot(&of);
-        if json { snapshot.json() } else { snapshot.text() }
-    });
-    let opened = net::control::Control::open(path, answer);
-    opened
-        .map(Some)
-        .map_err(|error| StartError(format!("cannot open control_socket {}: {error}", path.display())))
+/// A secret that everyone on this machine can read is used all the same.
+fn warn_if_exposed(input: &Input) {
+    if input.is_exposed() {
+        let path = input.path.display();
+        ::log::warn!("everyone can read {path}, and a secret is in it: chmod 600 it");
+    }
 }
 
 /// A new key pair for `transport.type = "noise"`, as text; both in base64.
 pub fn generate_key() -> Result<String, StartError> {
     let (private, public) = link::generate().map_err(StartError)?;
     Ok(format!("Private Key:\n{}\n\nPublic Key:\n{public}\n", *private))
-}
-
-/// Asks a running pinhole how it is: at its control socket `path`, or at the one that the configuration `path` names.
-#[cfg(feature = "status")]
-pub fn ask_status(path: &std::path::Path, json: bool) -> Result<String, StartError> {
-    let socket = if !path.is_file() {
-        path.to_owned()
-    } else {
-        named_socket(path)?
-    };
-    let answer = net::control::ask(&socket, json);
-    answer.map_err(|error| StartError(format!("no answer from {}: {error}", socket.display())))
-}
-
-/// A build without the feature has nobody to ask.
-#[cfg(not(feature = "status"))]
-pub fn ask_status(_: &std::path::Path, _: bool) -> Result<String, StartError> {
-    Err(StartError("this build has no status".into()))
-}
-
-#[cfg(feature = "status")]
-fn named_socket(file: &std::path::Path) -> Result<std::path::PathBuf, StartError> {
-    let configs = config::check(file, None).map_err(|errors| StartError(errors.to_string()))?;
-    let named = configs.into_iter().find_map(|config| match config {
-        Config::Server(server) => server.control_socket,
-        Config::Client(client) => client.control_socket,
-    });
-    named.ok_or_else(|| StartError(format!("{} sets no control_socket", file.display())))
 }

@@ -54,13 +54,13 @@ fn run(file: &Path, role: Option<Role>) -> ExitCode {
         sys::memory() >> 20
     );
     match signals::shutdown() {
-        Ok(shutdown) => start(config, shutdown),
+        Ok(shutdown) => start(config, file, shutdown),
         Err(error) => fail(1, &format_args!("cannot handle signals: {error}")),
     }
 }
 
-fn start(config: Config, shutdown: impl Future<Output = ()>) -> ExitCode {
-    match pinhole::run(config, shutdown) {
+fn start(config: Config, file: &Path, shutdown: impl Future<Output = ()>) -> ExitCode {
+    match pinhole::run_file(config, file, shutdown) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(1, &error),
     }

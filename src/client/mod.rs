@@ -3,6 +3,7 @@
 //! ```text
 //! mod       connect, wait, connect again; a better link in the place of the one that is there
 //! dial      one attempt to get a link
+//! reload    a new configuration while it runs
 //! seat      one link's registrations and visitors, and its end
 //! services  what is configured, and how it stands
 //! udp       flows to local services
@@ -16,6 +17,7 @@
 
 mod backoff;
 mod dial;
+mod reload;
 #[cfg_attr(not(feature = "proxy"), path = "route_absent.rs")]
 mod route;
 mod seat;

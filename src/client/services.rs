@@ -78,6 +78,19 @@ impl Service {
         wait
     }
 
+    /// It is to be known by the server no more, or in another way.
+    pub fn on_withdrawn(&self) {
+        self.on_link_down();
+        *self.backoff.borrow_mut() = None;
+        *self.refusals.borrow_mut() = Repeats::default();
+        self.last_error.borrow_mut().clear();
+    }
+
+    /// From now on the configuration says this of it. Gives what it said.
+    pub fn configure(&self, config: &config::ClientService) -> Rc<config::ClientService> {
+        self.config.replace(Rc::new(config.clone()))
+    }
+
     /// There is no link to the server.
     pub fn on_link_down(&self) {
         self.public.borrow_mut().take();

@@ -1,14 +1,14 @@
 //! What the client is doing, for [`crate::status`].
 
+use crate::control::Reporting;
 use crate::net::visitor::Counters;
 use crate::status::{self, Snapshot};
 
 use super::Client;
 use super::services::Service;
 
-impl Client {
-    /// As it is now.
-    pub fn snapshot(&self) -> Snapshot {
+impl Reporting for Client {
+    fn snapshot(&self) -> Snapshot {
         let budget = &self.process.budget;
         Snapshot {
             role: "client",

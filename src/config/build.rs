@@ -53,7 +53,7 @@ fn server(block: &Section<'_>, faults: &mut Faults<'_>) -> Option<Server> {
         },
         transport: transport(&block.section("transport"), Role::Server, faults)?,
         services,
-        inputs: std::mem::take(&mut faults.inputs),
+        inputs: faults.inputs.clone(),
         control_socket: block.file("control_socket"),
     })
 }
@@ -129,7 +129,7 @@ fn client(block: &Section<'_>, faults: &mut Faults<'_>) -> Option<Client> {
         prefer_ipv6: block.flag("prefer_ipv6")?,
         transport: transport(&block.section("transport"), Role::Client, faults)?,
         services,
-        inputs: std::mem::take(&mut faults.inputs),
+        inputs: faults.inputs.clone(),
         control_socket: block.file("control_socket"),
     })
 }

@@ -2,7 +2,9 @@
 //!
 //! A service is the same one as long as its name is.
 
-use super::{Client, Config, Server};
+use std::time::Duration;
+
+use super::{AuthorizedKey, Client, Config, Server, Transport};
 
 /// One difference.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,10 +21,27 @@ pub enum Change {
     RemoteAddr,
     /// How links are carried, or how their ends show that they live: links made before are out of date.
     Links,
+    /// `server.transport.noise.authorized_keys`.
+    AuthorizedKeys,
     /// `client.retry_interval`.
     RetryInterval,
     /// `control_socket`.
     ControlSocket,
+}
+
+impl Change {
+    /// What it is about, unless that is a service.
+    pub fn name(&self) -> Option<&'static str> {
+        Some(match self {
+            Change::Added(_) | Change::Removed(_) | Change::Changed(_) => return None,
+            Change::BindAddr => "bind_addr",
+            Change::RemoteAddr => "remote_addr",
+            Change::Links => "links",
+            Change::AuthorizedKeys => "authorized_keys",
+            Change::RetryInterval => "retry_interval",
+            Change::ControlSocket => "control_socket",
+        })
+    }
 }
 
 /// All differences; removed services come first, so that their addresses are free for others. None between roles: a
@@ -36,28 +55,40 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
 }
 
 fn server(old: &Server, new: &Server) -> Vec<Change> {
-    let links = |server: &Server| {
-        (
-            server.transport.clone(),
-            server.heartbeat_interval,
-            server.heartbeat_timeout,
-        )
-    };
     let mut changes = services(&old.services, &new.services, |service| &service.name);
-    changes.extend((old.bind_addr != new.bind_addr).then_some(Change::BindAddr));
-    changes.extend((links(old) != links(new)).then_some(Change::Links));
-    changes.extend((old.control_socket != new.control_socket).then_some(Change::ControlSocket));
+    let mut differs = |is_different: bool, change| changes.extend(is_different.then_some(change));
+    differs(old.bind_addr != new.bind_addr, Change::BindAddr);
+    differs(
+        authorized(&old.transport) != authorized(&new.transport),
+        Change::AuthorizedKeys,
+    );
+    differs(server_links(old) != server_links(new), Change::Links);
+    differs(old.control_socket != new.control_socket, Change::ControlSocket);
     changes
+}
+
+fn authorized(transport: &Transport) -> Option<&Vec<AuthorizedKey>> {
+    transport.noise.as_ref()?.authorized_keys.as_ref()
+}
+
+/// Who may come is no matter of the links that are there.
+fn server_links(server: &Server) -> (Transport, [Option<Duration>; 2]) {
+    let mut transport = server.transport.clone();
+    if let Some(noise) = &mut transport.noise {
+        noise.authorized_keys = None;
+    }
+    (transport, [server.heartbeat_interval, server.heartbeat_timeout])
 }
 
 fn client(old: &Client, new: &Client) -> Vec<Change> {
     let links = |client: &Client| (client.transport.clone(), client.heartbeat_timeout);
-    let remote = |client: &Client| (client.remote_addr.clone(), client.prefer_ipv6);
     let mut changes = services(&old.services, &new.services, |service| &service.name);
-    changes.extend((remote(old) != remote(new)).then_some(Change::RemoteAddr));
-    changes.extend((links(old) != links(new)).then_some(Change::Links));
-    changes.extend((old.retry_interval != new.retry_interval).then_some(Change::RetryInterval));
-    changes.extend((old.control_socket != new.control_socket).then_some(Change::ControlSocket));
+    let mut differs = |is_different: bool, change| changes.extend(is_different.then_some(change));
+    let is_elsewhere = old.remote_addr != new.remote_addr || old.prefer_ipv6 != new.prefer_ipv6;
+    differs(is_elsewhere, Change::RemoteAddr);
+    differs(links(old) != links(new), Change::Links);
+    differs(old.retry_interval != new.retry_interval, Change::RetryInterval);
+    differs(old.control_socket != new.control_socket, Change::ControlSocket);
     changes
 }
 

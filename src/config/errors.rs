@@ -13,17 +13,33 @@ const MAX_SYNTAX: usize = 200;
 
 /// Everything that is wrong with a file, in its order, one line each. No line shows a secret.
 #[derive(Debug)]
-pub struct Errors(Vec<String>);
+pub struct Errors {
+    lines: Vec<String>,
+    inputs: Vec<Input>,
+}
 
 impl Errors {
     pub(super) fn one(place: &str, text: &str) -> Errors {
-        Errors(vec![format!("{place}: {text}")])
+        Errors {
+            lines: vec![format!("{place}: {text}")],
+            inputs: Vec::new(),
+        }
+    }
+
+    /// The files that were read until then, as far as it came.
+    pub fn inputs(&self) -> &[Input] {
+        &self.inputs
+    }
+
+    /// One by one.
+    pub fn lines(&self) -> &[String] {
+        &self.lines
     }
 }
 
 impl fmt::Display for Errors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.join("\n"))
+        f.write_str(&self.lines.join("\n"))
     }
 }
 
@@ -132,7 +148,10 @@ impl<'a> Faults<'a> {
         if faults.len() > MAX_SHOWN {
             lines.push(format!("… and {} more", faults.len() - MAX_SHOWN));
         }
-        Err(Errors(lines))
+        Err(Errors {
+            lines,
+            inputs: self.inputs,
+        })
     }
 
     fn push(&mut self, at: Option<usize>, text: String, is_absence: bool) {

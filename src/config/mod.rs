@@ -35,7 +35,6 @@ mod addr;
 mod build;
 mod check;
 mod covers;
-#[cfg(feature = "reload")]
 pub mod diff;
 mod errors;
 mod expand;
@@ -113,6 +112,8 @@ pub fn capabilities() -> &'static [(Group, &'static str)] {
         (Group::Service, "udp"),
         #[cfg(feature = "proxy")]
         (Group::Feature, "proxy"),
+        #[cfg(feature = "reload")]
+        (Group::Feature, "reload"),
         #[cfg(feature = "status")]
         (Group::Feature, "status"),
         #[cfg(feature = "key-docs")]

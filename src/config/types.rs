@@ -3,7 +3,7 @@
 //! Every default is filled in, every inherited value resolved and every address parsed, so that nothing above this module
 //! looks at TOML or asks "and if it is absent?". All of it compares and clones, which is what a reload diff needs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{Addresses, HostPort, Input, Local, Network, Secret};
@@ -61,6 +61,22 @@ impl Config {
         match self {
             Config::Server(server) => &server.inputs,
             Config::Client(client) => &client.inputs,
+        }
+    }
+
+    /// Path of the status socket; `None` = off.
+    pub fn control_socket(&self) -> Option<&Path> {
+        match self {
+            Config::Server(server) => server.control_socket.as_deref(),
+            Config::Client(client) => client.control_socket.as_deref(),
+        }
+    }
+
+    /// Another path for it.
+    pub fn set_control_socket(&mut self, path: Option<PathBuf>) {
+        match self {
+            Config::Server(server) => server.control_socket = path,
+            Config::Client(client) => client.control_socket = path,
         }
     }
 

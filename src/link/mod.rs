@@ -75,6 +75,12 @@ pub struct Unfit {
     pub text: String,
 }
 
+impl fmt::Display for Unfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "transport.{}: {}", self.key, self.text)
+    }
+}
+
 impl fmt::Display for Torn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -109,6 +115,15 @@ impl Setup {
             Setup::Websocket(setup) => setup
                 .cover(end, host, port)
                 .map(|cover| Cover::Websocket(Box::new(cover))),
+        }
+    }
+
+    /// Whether a link over which `peer` showed itself may stay, as far as its key decides that.
+    #[allow(dead_code, reason = "a build without the server has nobody to ask")]
+    pub fn is_authorized(&self, peer: Option<&Peer>) -> bool {
+        match (self, peer) {
+            (Setup::Noise(setup), Some(peer)) => setup.is_authorized(&peer.key),
+            _ => true,
         }
     }
 

@@ -3,7 +3,9 @@
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::time::Duration;
 
+use crate::limits;
 use crate::link::Peer;
 use crate::proto::{Cause, Decline, Farewell, Leave, Protocol, Registration, Session, StreamId, Time, Visit};
 
@@ -32,6 +34,8 @@ pub struct Link {
     /// Bytes of datagrams for local services that are still looked for.
     pub early: Cell<usize>,
     pub(super) bell: Bell,
+    /// When it ends though its goodbye has not left.
+    pub(super) leave_by: Cell<Option<Time>>,
 }
 
 /// What a link's owner is told. Called by the link's task; it may use the link.
@@ -132,6 +136,7 @@ impl Link {
             flows: RefCell::default(),
             early: Cell::new(0),
             bell: Bell::default(),
+            leave_by: Cell::new(None),
         })
     }
 
@@ -213,8 +218,10 @@ impl Link {
         self.bell.ring();
     }
 
-    /// Says goodbye and ends the link.
+    /// Says goodbye and ends the link, even if the peer takes nothing any more.
     pub fn leave(&self, code: Leave, reason: &str) {
+        let by = self.process.now().after(Duration::from_secs(limits::GOODBYE_TIME));
+        self.leave_by.set(self.leave_by.get().or(Some(by)));
         self.session.borrow_mut().leave(code, reason);
         self.bell.ring();
     }

@@ -44,7 +44,7 @@ pub mod udp;
 pub mod visitor;
 #[cfg(all(feature = "reload", any(target_os = "linux", target_os = "android")))]
 pub mod watch;
-#[cfg(all(feature = "reload", not(any(target_os = "linux", target_os = "android"))))]
+#[cfg(not(all(feature = "reload", any(target_os = "linux", target_os = "android"))))]
 #[path = "watch_absent.rs"]
 pub mod watch;
 pub mod wire;

@@ -93,6 +93,9 @@ impl Pump<'_> {
         if session.is_proven() {
             self.prove_by = None;
         }
+        if self.link.leave_by.get().is_some_and(|by| by <= now) {
+            return Err(Ended::Left);
+        }
         if self.prove_by.is_some_and(|by| by <= now) {
             Err(Ended::Unproven)
         } else {
@@ -103,7 +106,10 @@ impl Pump<'_> {
     /// Sets the one timer. One that is armed for too early is left: it costs one poll, moving it on at each byte more.
     fn arm(&mut self, cx: &mut Context<'_>) {
         let next = self.link.session.borrow().poll_timeout();
-        let next = [next, self.prove_by].into_iter().flatten().min();
+        let next = [next, self.prove_by, self.link.leave_by.get()]
+            .into_iter()
+            .flatten()
+            .min();
         loop {
             let Some(next) = next else { return };
             let fired = self.timer.as_mut().poll(cx).is_ready();

@@ -62,14 +62,15 @@ impl Watch {
     }
 
     /// Waits until something has happened to one of the files.
-    pub async fn stirred(&self) -> io::Result<()> {
-        loop {
-            let mut guard = self.inotify.readable().await?;
+    pub async fn stirred(&self) {
+        while let Ok(mut guard) = self.inotify.readable().await {
             if self.drain() {
-                return Ok(());
+                return;
             }
             guard.clear_ready();
         }
+        // The runtime is ending.
+        std::future::pending().await
     }
 
     /// Whether somebody has begun to write to a file and not yet closed it.

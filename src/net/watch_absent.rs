@@ -1,4 +1,4 @@
-//! A system without inotify: nothing is watched, a reload is asked for by SIGHUP.
+//! A build or a system without inotify: nothing is watched, a reload is asked for by SIGHUP.
 
 use std::io;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ impl Watch {
     }
 
     /// Never.
-    pub async fn stirred(&self) -> io::Result<()> {
+    pub async fn stirred(&self) {
         std::future::pending().await
     }
 

@@ -3,6 +3,7 @@
 //! ```text
 //! mod         accepts links, keeps them, ends them
 //! seat        one link's registrations: proof, contest, answer
+//! reload      a new configuration while it runs
 //! retire      links whose time is over, but not that of their visitors
 //! services    what is configured, and what is there of it
 //! port        bound addresses
@@ -19,6 +20,7 @@ mod port;
 mod preface;
 mod public;
 mod registry;
+mod reload;
 mod retire;
 mod seat;
 mod services;
@@ -105,8 +107,8 @@ impl Server {
         Ok(Rc::new(server))
     }
 
-    /// Serves until `stop`, then says goodbye to all clients.
-    pub async fn run(self: &Rc<Self>, stop: &mut Stop<'_>) -> Result<(), StartError> {
+    /// Takes clients from now on.
+    pub async fn start(self: &Rc<Self>) -> Result<(), StartError> {
         let at = &self.config().bind_addr;
         let port = match port::resolve(&self.process.names, at).await {
             Ok(found) => self.listen(&found),
@@ -116,9 +118,13 @@ impl Server {
             port.map_err(|error| StartError(format!("cannot listen for clients at {at} (server.bind_addr): {error}")))?;
         info!("listening for clients addr={port}");
         *self.port.borrow_mut() = Some(port);
+        Ok(())
+    }
+
+    /// Serves until `stop`, then says goodbye to all clients.
+    pub async fn run(&self, stop: &mut Stop<'_>) {
         stop.await;
         self.end().await;
-        Ok(())
     }
 
     fn config(&self) -> Rc<config::Server> {

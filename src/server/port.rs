@@ -54,7 +54,12 @@ impl Port {
         Ok(port)
     }
 
-    #[allow(dead_code, reason = "for the reload that follows")]
+    /// Whether it may stand in the way of one of `found`, having the same number.
+    pub fn is_among(&self, found: &[Candidates<'_>]) -> bool {
+        let mut found = found.iter().flat_map(|one| &one.addresses);
+        found.any(|address| self.addresses.iter().any(|own| own.port() == address.port()))
+    }
+
     /// Closes it, and returns when the addresses are free.
     pub async fn close(mut self) {
         for task in &mut self.tasks {

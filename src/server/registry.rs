@@ -54,10 +54,14 @@ impl Registry {
         self.places.insert(service, Place::default());
     }
 
-    #[allow(dead_code, reason = "for the reload that follows")]
     /// There is no such service any more. Gives who held it.
     pub fn remove(&mut self, service: ServiceId) -> Option<Member> {
         self.places.remove(&service)?.member
+    }
+
+    /// Whatever is registered for it is void. Gives who held it.
+    pub fn vacate(&mut self, service: ServiceId) -> Option<Member> {
+        self.places.get_mut(&service)?.member.take()
     }
 
     /// Who gets the next visitor.
@@ -115,16 +119,6 @@ impl Registry {
     /// A link is gone. Gives the services that lost their last member by it.
     pub fn leave(&mut self, link: LinkId) -> Vec<ServiceId> {
         self.void(&|member| member.link == link)
-    }
-
-    #[allow(dead_code, reason = "for the reload that follows")]
-    /// What is registered over `link`.
-    pub fn held(&self, link: LinkId) -> Vec<(ServiceId, Member)> {
-        let members = self
-            .places
-            .iter()
-            .filter_map(|(&service, place)| Some((service, place.member?)));
-        members.filter(|(_, member)| member.link == link).collect()
     }
 
     fn void(&mut self, is_void: &dyn Fn(&Member) -> bool) -> Vec<ServiceId> {
@@ -218,16 +212,23 @@ mod tests {
     }
 
     #[test]
+    fn a_service_that_is_vacated_is_free() {
+        let mut registry = registry();
+        registry.claim(ONE, member(1, 1));
+        assert_eq!(registry.vacate(ONE), Some(member(1, 1)));
+        assert_eq!(registry.vacate(ONE), None);
+        assert_eq!(registry.claim(ONE, member(2, 2)), Claim::Granted);
+    }
+
+    #[test]
     fn a_registration_is_withdrawn_by_its_number() {
         let mut registry = registry();
         let second = Member { id: 7, ..member(1, 1) };
         registry.claim(ONE, member(1, 1));
         registry.claim(TWO, second);
-        assert_eq!(registry.held(1), [(ONE, member(1, 1)), (TWO, second)]);
         assert_eq!(registry.unregister(1, 9), None);
         assert_eq!(registry.unregister(2, 7), None);
         assert_eq!(registry.unregister(1, 7), Some(TWO));
-        assert_eq!(registry.held(1), [(ONE, member(1, 1))]);
         assert!(!registry.withdraw(TWO, second) && registry.withdraw(ONE, member(1, 1)));
     }
 }

@@ -1,4 +1,5 @@
-//! Links whose time is over, but not that of their visitors: the client has come again over a newer link.
+//! Links whose time is over, but not that of their visitors: the client has come again over a newer link, or is to do so
+//! because keys have changed.
 //!
 //! Such a link takes no new visitor, and lives until the client ends it, which it does when the last visitor has left;
 //! unless the client does not answer there any more: then the link is dead, and a visitor is better told so.
@@ -23,6 +24,17 @@ impl Server {
         }
     }
 
+    /// Asks all clients to come again.
+    pub(super) fn renew_links(&self) {
+        let mut links = self.links.borrow_mut();
+        for entry in links.values_mut().filter(|entry| !entry.is_stranger()) {
+            if let Some(link) = entry.link.clone() {
+                link.renew();
+                entry.retiring.get_or_insert_with(|| Owned::spawn(retire_renewed(link)));
+            }
+        }
+    }
+
     /// Ends the link of a client whose place another one has taken.
     pub(super) fn supersede(&self, old: LinkId) {
         if let Some(link) = self.link(old) {
@@ -40,9 +52,14 @@ impl Server {
 
     fn retire(&self, id: LinkId, end: impl Future<Output = ()> + 'static) {
         if let Some(entry) = self.links.borrow_mut().get_mut(&id) {
-            entry.retiring.get_or_insert_with(|| Owned::spawn(end));
+            entry.retiring = Some(Owned::spawn(end));
         }
     }
+}
+
+async fn retire_renewed(link: Rc<Link>) {
+    tokio::time::sleep(Duration::from_secs(limits::DRAIN_TIME)).await;
+    link.leave(Leave::Replaced, "this link's keys are out of date");
 }
 
 async fn retire_displaced(link: Rc<Link>) {

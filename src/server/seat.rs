@@ -214,8 +214,12 @@ impl Server {
 
     /// Binds the service's address unless it is bound; gives it in words.
     async fn publish(self: &Rc<Self>, service: &Rc<Service>, member: Member) -> std::io::Result<String> {
-        let config = service.config();
-        let found = port::resolve(&self.process.names, &config.bind_addr).await?;
+        let mut config = service.config();
+        let mut found = port::resolve(&self.process.names, &config.bind_addr).await?;
+        while !Rc::ptr_eq(&config, &service.config()) {
+            config = service.config();
+            found = port::resolve(&self.process.names, &config.bind_addr).await?;
+        }
         let mut port = service.port.borrow_mut();
         if port.is_none() && self.registry.borrow().pick(service.id) == Some(member) {
             *port = Some(self.open(service, config.kind, &found)?);

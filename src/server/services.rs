@@ -51,7 +51,6 @@ impl Services {
         service
     }
 
-    #[allow(dead_code, reason = "for the reload that follows")]
     /// Takes one off the list.
     pub fn remove(&self, id: ServiceId) {
         self.list.borrow_mut().remove(&id);
@@ -80,16 +79,15 @@ impl Service {
         self.config.borrow().clone()
     }
 
-    /// Closes its port.
-    pub fn close(&self) {
-        if let Some(port) = self.port.borrow_mut().take() {
-            info!("service is down service={} addr={port}", self.config().name);
-        }
+    /// Nobody comes any more. Gives the port, which closes when that is dropped.
+    pub fn close(&self) -> Option<Port> {
+        let port = self.port.borrow_mut().take()?;
+        info!("service is down service={} addr={port}", self.config().name);
+        Some(port)
     }
 
-    #[allow(dead_code, reason = "for the reload that follows")]
     /// From now on it says this.
-    pub fn configure(&self, config: &config::ServerService) {
-        *self.config.borrow_mut() = Rc::new(config.clone());
+    pub fn configure(&self, config: config::ServerService) {
+        *self.config.borrow_mut() = Rc::new(config);
     }
 }

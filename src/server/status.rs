@@ -1,14 +1,14 @@
 //! What the server is doing, for [`crate::status`].
 
+use crate::control::Reporting;
 use crate::net::visitor::Counters;
 use crate::status::{Service, Snapshot};
 
 use super::Server;
 use super::port::Port;
 
-impl Server {
-    /// As it is now.
-    pub fn snapshot(&self) -> Snapshot {
+impl Reporting for Server {
+    fn snapshot(&self) -> Snapshot {
         let budget = &self.process.budget;
         Snapshot {
             role: "server",
@@ -24,7 +24,9 @@ impl Server {
             last_error: String::new(),
         }
     }
+}
 
+impl Server {
     fn service_snapshot(&self, service: &super::services::Service) -> Service {
         let config = service.config();
         let port = service.port.borrow();

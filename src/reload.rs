@@ -1,0 +1,258 @@
+//! Reload: the configuration is read again when one of its files changes, or on SIGHUP, and what is different is
+//! applied to what runs.
+//!
+//! Nothing is applied before the files were left alone for a moment and nobody has one open for writing, nor unless all
+//! of it is right: whoever writes a file in place has half of it there for a while. A process keeps its role.
+
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use log::{Level, debug, info, warn};
+
+use crate::config::diff::{Change, diff};
+use crate::config::{self, Config, Errors, Input, Role};
+use crate::control::{ControlSocket, Reporting};
+use crate::limits;
+use crate::net::signals::Hangups;
+use crate::net::task::Owned;
+use crate::net::watch::Watch;
+
+/// What a reload changes: a running server or client.
+pub trait Running: Reporting {
+    /// Makes `new` hold, `changes` being what is different from what holds. Says in the log what cannot be done, and
+    /// gives what holds then.
+    fn reload(self: Rc<Self>, new: Config, changes: Vec<Change>) -> Reloading;
+}
+
+/// See [`Running::reload`].
+pub type Reloading = Pin<Box<dyn Future<Output = Config>>>;
+
+/// Follows `file`, from which `config` was read for `running`, until it is dropped.
+pub fn follow(running: Rc<dyn Running>, control: Rc<ControlSocket>, config: Config, file: &Path) -> io::Result<Owned> {
+    let follower = Follower {
+        running,
+        control,
+        target: match config.role() {
+            Role::Server => "pinhole::server",
+            Role::Client => "pinhole::client",
+        },
+        file: file.to_owned(),
+        paths: paths(file, config.inputs()),
+        hangups: Hangups::new()?,
+        holds: config,
+    };
+    Ok(Owned::spawn(follower.run()))
+}
+
+struct Follower {
+    running: Rc<dyn Running>,
+    control: Rc<ControlSocket>,
+    /// Who speaks in the log.
+    target: &'static str,
+    file: PathBuf,
+    /// The files that are followed: `file`, and those that were read with it last time.
+    paths: Vec<PathBuf>,
+    hangups: Hangups,
+    /// What runs.
+    holds: Config,
+}
+
+impl Follower {
+    /// Each round watches before it reads, so that no change falls between the two.
+    async fn run(mut self) {
+        let mut asked = false;
+        loop {
+            let watch = self.watch();
+            if asked || self.is_readable() {
+                let read = self.read(watch.as_ref()).await;
+                let found = paths(&self.file, read.as_ref().map_or_else(Errors::inputs, Config::inputs));
+                if self.paths != found {
+                    // What is in the new ones counts only once they are watched.
+                    self.paths = found;
+                    continue;
+                }
+                match read {
+                    Ok(new) => self.apply(new, asked).await,
+                    Err(errors) => self.complain(&errors),
+                }
+            }
+            asked = self.stirred(watch.as_ref()).await;
+        }
+    }
+
+    fn watch(&self) -> Option<Watch> {
+        let unwatched = |error| debug!(target: self.target, "files are not watched, SIGHUP reloads: {error}");
+        Watch::new(self.paths.clone()).map_err(unwatched).ok()
+    }
+
+    /// A pipe, for one, can be read only once.
+    fn is_readable(&self) -> bool {
+        std::fs::metadata(&self.file).is_ok_and(|found| found.is_file())
+    }
+
+    /// What the files say while nobody writes to them.
+    async fn read(&self, watch: Option<&Watch>) -> Result<Config, Errors> {
+        loop {
+            let before = settle(watch, &self.paths).await;
+            let read = config::load(&self.file, Some(self.holds.role()));
+            if stamps(&self.paths) == before {
+                return read;
+            }
+        }
+    }
+
+    /// Waits until a file may have changed; true: until somebody asks for a reload.
+    async fn stirred(&self, watch: Option<&Watch>) -> bool {
+        let mut asked = pin!(self.hangups.next());
+        let mut stirred = pin!(async {
+            match watch {
+                Some(watch) => watch.stirred().await,
+                None => std::future::pending().await,
+            }
+        });
+        std::future::poll_fn(|cx| {
+            if asked.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(true);
+            }
+            stirred.as_mut().poll(cx).map(|()| false)
+        })
+        .await
+    }
+
+    fn complain(&self, errors: &Errors) {
+        for line in errors.lines() {
+            warn!(target: self.target, "configuration is not applied: {line}");
+        }
+    }
+
+    async fn apply(&mut self, new: Config, asked: bool) {
+        let changes = diff(&self.holds, &new);
+        let inputs = new.inputs().iter();
+        inputs
+            .filter(|input| !self.holds.inputs().contains(input))
+            .for_each(crate::warn_if_exposed);
+        let socket = self.holds.control_socket().map(Path::to_owned);
+        self.holds = self.running.clone().reload(new, changes.clone()).await;
+        let is_moved = changes.contains(&Change::ControlSocket);
+        if is_moved && let Err(error) = self.control.open(self.holds.control_socket()) {
+            warn!(target: self.target, "{error}; it stays where it was");
+            self.holds.set_control_socket(socket);
+        }
+        self.report(&changes, asked);
+    }
+
+    /// Who asked for a reload hears of it even when there is nothing to do.
+    fn report(&self, changes: &[Change], asked: bool) {
+        let file = self.file.display();
+        if changes.is_empty() {
+            let level = if asked { Level::Info } else { Level::Debug };
+            log::log!(target: self.target, level, "configuration is unchanged file={file}");
+        } else {
+            info!(target: self.target, "configuration is reloaded file={file} {}", summary(changes));
+        }
+    }
+}
+
+/// `file` and `inputs`, each once.
+fn paths(file: &Path, inputs: &[Input]) -> Vec<PathBuf> {
+    let mut paths = vec![file.to_owned()];
+    for input in inputs {
+        if !paths.contains(&input.path) {
+            paths.push(input.path.clone());
+        }
+    }
+    paths
+}
+
+/// `added=1 removed=0 changed=2`, and what else is different.
+fn summary(changes: &[Change]) -> String {
+    let count = |is_one: fn(&Change) -> bool| changes.iter().filter(|change| is_one(change)).count();
+    let mut text = format!(
+        "added={} removed={} changed={}",
+        count(|change| matches!(change, Change::Added(_))),
+        count(|change| matches!(change, Change::Removed(_))),
+        count(|change| matches!(change, Change::Changed(_))),
+    );
+    let others: Vec<&str> = changes.iter().filter_map(Change::name).collect();
+    if !others.is_empty() {
+        text += " also=";
+        text += &others.join(",");
+    }
+    text
+}
+
+/// Waits until nobody writes to the files any more. Gives how they are then.
+async fn settle(watch: Option<&Watch>, paths: &[PathBuf]) -> Vec<Stamp> {
+    let quiet = Duration::from_millis(limits::QUIET_TIME);
+    let mut was = stamps(paths);
+    let mut left_alone = Duration::ZERO;
+    loop {
+        tokio::time::sleep(quiet).await;
+        let is = stamps(paths);
+        left_alone = if is == was { left_alone + quiet } else { Duration::ZERO };
+        let has_writer = watch.is_some_and(Watch::is_being_written);
+        let enough = if has_writer {
+            Duration::from_secs(limits::WRITER_TIME)
+        } else {
+            quiet
+        };
+        if left_alone >= enough {
+            return is;
+        }
+        was = is;
+    }
+}
+
+/// What tells one state of a file from another; `None`: it is not there.
+type Stamp = Option<(u64, u64, u64, i64, i64)>;
+
+fn stamps(paths: &[PathBuf]) -> Vec<Stamp> {
+    paths.iter().map(|path| stamp(path)).collect()
+}
+
+fn stamp(path: &Path) -> Stamp {
+    let found = std::fs::metadata(path).ok()?;
+    Some((
+        found.dev(),
+        found.ino(),
+        found.size(),
+        found.mtime(),
+        found.mtime_nsec(),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_summary_counts_services_and_names_the_rest() {
+        let service = || "a".to_owned();
+        let changes = [
+            Change::Removed(service()),
+            Change::Added(service()),
+            Change::Changed(service()),
+            Change::Changed(service()),
+        ];
+        assert_eq!(summary(&changes), "added=1 removed=1 changed=2");
+        assert_eq!(
+            summary(&[Change::BindAddr, Change::Links]),
+            "added=0 removed=0 changed=0 also=bind_addr,links"
+        );
+    }
+
+    #[test]
+    fn each_file_is_followed_once() {
+        let input = |path: &str| Input {
+            path: path.into(),
+            is_secret: false,
+        };
+        let found = paths(Path::new("a"), &[input("a"), input("b"), input("b")]);
+        assert_eq!(found, ["a", "b"].map(PathBuf::from));
+    }
+}

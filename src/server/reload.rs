@@ -1,0 +1,210 @@
+//! A new configuration for a server that runs: only what is different is touched.
+//!
+//! What cannot be bound stays where it is. Who registered a service that has changed registers it again, with proof of
+//! the new token; its visitors stay. Links whose keys are out of date are asked to come again.
+
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+
+use log::{info, warn};
+
+use crate::config::diff::Change;
+use crate::config::{self, Addresses, Config, HostPort, ServerService};
+use crate::proto::{Decline, End, Leave};
+use crate::reload::{Reloading, Running};
+use crate::transport;
+
+use super::port::{Candidates, Port, resolve};
+use super::registry::Member;
+use super::services::Service;
+use super::{Server, allowance};
+
+impl Running for Server {
+    fn reload(self: Rc<Self>, new: Config, changes: Vec<Change>) -> Reloading {
+        Box::pin(async move {
+            let Config::Server(mut new) = new else { return new };
+            self.apply(&mut new, &changes).await;
+            Config::Server(new)
+        })
+    }
+}
+
+impl Server {
+    /// Makes `new` hold, in which what cannot be done is put right.
+    async fn apply(self: &Rc<Self>, new: &mut config::Server, changes: &[Change]) {
+        for change in changes {
+            match change {
+                Change::Removed(name) => self.remove(name).await,
+                Change::Added(name) => named(new, name).for_each(|service| self.add(service)),
+                Change::Changed(name) => {
+                    for service in named(new, name) {
+                        self.change(service).await;
+                    }
+                }
+                Change::BindAddr => self.move_entrance(&mut new.bind_addr).await,
+                _ => {}
+            }
+        }
+        self.move_services(new).await;
+        self.protect(new);
+        *self.config.borrow_mut() = Rc::new(new.clone());
+        if changes.contains(&Change::Links) {
+            self.renew_links();
+        }
+    }
+
+    async fn remove(&self, name: &str) {
+        if let Some(service) = self.services.named(name) {
+            self.services.remove(service.id);
+            let member = self.registry.borrow_mut().remove(service.id);
+            self.withdraw(&service, member, "the service was removed").await;
+        }
+    }
+
+    /// What `new` says counts from now on; but where visitors come stays as long as they come.
+    async fn change(&self, new: &ServerService) {
+        let Some(service) = self.services.named(&new.name) else {
+            return;
+        };
+        let old = service.config();
+        if old.token != new.token || old.kind != new.kind {
+            service.configure(new.clone());
+            let member = self.registry.borrow_mut().vacate(service.id);
+            return self.withdraw(&service, member, "the service has changed").await;
+        }
+        let mut now = new.clone();
+        if service.port.borrow().is_some() {
+            now.bind_addr = old.bind_addr.clone();
+        }
+        service.configure(now);
+    }
+
+    /// `member` has the service no more, whose address is free when this returns. Its visitors stay.
+    async fn withdraw(&self, service: &Service, member: Option<Member>, why: &str) {
+        if let Some(member) = member
+            && let Some(link) = self.link(member.link)
+        {
+            link.decline(member.id, Decline::Withdrawn, why);
+        }
+        if let Some(port) = service.close() {
+            port.close().await;
+        }
+    }
+
+    // ---- addresses ------------------------------------------------------------------------------------------------
+
+    /// Twice, because a service may want the address that the next one is about to leave.
+    async fn move_services(self: &Rc<Self>, new: &mut config::Server) {
+        for is_last in [false, true] {
+            for service in &mut new.services {
+                if let Err(error) = self.move_service(service).await
+                    && is_last
+                {
+                    self.stay(service, &error);
+                }
+            }
+        }
+    }
+
+    async fn move_service(self: &Rc<Self>, new: &ServerService) -> io::Result<()> {
+        let Some(service) = self.services.named(&new.name) else {
+            return Ok(());
+        };
+        let old = service.config();
+        if old.bind_addr == new.bind_addr {
+            return Ok(());
+        }
+        let open = |found: &[Candidates<'_>]| self.open(&service, old.kind, found);
+        self.move_port(&service.port, &old.bind_addr, &new.bind_addr, &open)
+            .await?;
+        service.configure(new.clone());
+        let Some(member) = self.registry.borrow().pick(service.id) else {
+            // The client has left meanwhile.
+            service.close();
+            return Ok(());
+        };
+        let address = service.port.borrow().as_ref().map(Port::to_string).unwrap_or_default();
+        info!("service is up service={} addr={address}", new.name);
+        if let Some(link) = self.link(member.link) {
+            link.announce(member.id, &address);
+        }
+        Ok(())
+    }
+
+    fn stay(&self, new: &mut ServerService, error: &io::Error) {
+        let (name, addr) = (&new.name, &new.bind_addr);
+        warn!("service stays where it is service={name}: cannot listen at {addr}: {error}");
+        if let Some(service) = self.services.named(name) {
+            new.bind_addr = service.config().bind_addr.clone();
+        }
+    }
+
+    async fn move_entrance(self: &Rc<Self>, new: &mut Addresses) {
+        let old = self.config().bind_addr.clone();
+        let open = |found: &[Candidates<'_>]| self.listen(found);
+        match self.move_port(&self.port, &old, new, &open).await {
+            Ok(()) => info!("listening for clients addr={new}"),
+            Err(error) => {
+                warn!("clients come where they came: cannot listen at {new} (server.bind_addr): {error}");
+                *new = old;
+            }
+        }
+    }
+
+    /// Opens `new` in the place of `old`: before that is closed, unless that itself stands in the way.
+    async fn move_port(
+        &self,
+        place: &RefCell<Option<Port>>,
+        old: &[HostPort],
+        new: &[HostPort],
+        open: &dyn Fn(&[Candidates<'_>]) -> io::Result<Port>,
+    ) -> io::Result<()> {
+        let found = resolve(&self.process.names, new).await?;
+        let mut opened = open(&found);
+        if opened.is_err() && place.borrow().as_ref().is_some_and(|port| port.is_among(&found)) {
+            let before = resolve(&self.process.names, old).await?;
+            let port = place.borrow_mut().take();
+            if let Some(port) = port {
+                port.close().await;
+            }
+            opened = open(&found);
+            if opened.is_err() {
+                *place.borrow_mut() = Some(open(&before)?);
+            }
+        }
+        *place.borrow_mut() = Some(opened?);
+        Ok(())
+    }
+
+    // ---- keys -----------------------------------------------------------------------------------------------------
+
+    /// New links are protected as `new` says; a link whose key may not come any more is cut.
+    fn protect(&self, new: &mut config::Server) {
+        if self.config().transport == new.transport {
+            return;
+        }
+        let setup = match transport::setup(&new.transport, End::Server) {
+            Ok(setup) => setup,
+            Err(unfit) => {
+                warn!("links stay protected as they are: {unfit}");
+                new.transport = self.config().transport.clone();
+                return;
+            }
+        };
+        // They have shown what they have to the old setup, and nothing more.
+        self.links.borrow_mut().retain(|_, entry| !entry.is_stranger());
+        for link in self.clients() {
+            if !setup.is_authorized(link.known.as_ref()) {
+                info!("client is cut peer={}: its key is no longer authorized", link.who());
+                link.leave(Leave::Unproven, "this key is no longer authorized");
+            }
+        }
+        *self.allowance.borrow_mut() = allowance(&self.process, &setup);
+        *self.setup.borrow_mut() = Rc::new(setup);
+    }
+}
+
+fn named<'a>(config: &'a config::Server, name: &'a str) -> impl Iterator<Item = &'a ServerService> {
+    config.services.iter().filter(move |service| service.name == name)
+}
