@@ -73,7 +73,7 @@ use config::{Config, Input};
 use control::ControlSocket;
 use net::Process;
 use net::task::Stop;
-use reload::Running;
+use reload::{Followed, Running};
 
 /// Why the program could not start, in a sentence.
 #[derive(Debug)]
@@ -124,6 +124,8 @@ fn run_with(config: Config, file: Option<&Path>, stop: Stop<'_>) -> Result<(), S
 
 async fn serve(config: Config, file: Option<&Path>, mut stop: Stop<'_>) -> Result<(), StartError> {
     config.inputs().iter().for_each(warn_if_exposed);
+    let file = file.map(Followed::new).transpose();
+    let file = file.map_err(|error| StartError(format!("cannot handle signals: {error}")))?;
     let process = Process::new().map_err(|error| StartError(format!("no random numbers: {error}")))?;
     match config {
         #[cfg(any(feature = "server", not(feature = "client")))]
@@ -146,14 +148,11 @@ async fn serve(config: Config, file: Option<&Path>, mut stop: Stop<'_>) -> Resul
     }
 }
 
-/// Opens the control socket of what is about to run, and follows the file that says how. Both end with what is given.
-fn attend(of: Rc<dyn Running>, config: Config, file: Option<&Path>) -> Result<impl Sized, StartError> {
+/// Opens the control socket of what runs, and follows the file that says how. Both end with what is given.
+fn attend(of: Rc<dyn Running>, config: Config, file: Option<Followed>) -> Result<impl Sized, StartError> {
     let control = Rc::new(ControlSocket::new(of.clone()));
     control.open(config.control_socket())?;
-    let follower = file
-        .map(|file| reload::follow(of, control.clone(), config, file))
-        .transpose();
-    let follower = follower.map_err(|error| StartError(format!("cannot handle signals: {error}")))?;
+    let follower = file.map(|file| file.follow(of, control.clone(), config));
     Ok((control, follower))
 }
 

@@ -32,21 +32,37 @@ pub trait Running: Reporting {
 /// See [`Running::reload`].
 pub type Reloading = Pin<Box<dyn Future<Output = Config>>>;
 
-/// Follows `file`, from which `config` was read for `running`, until it is dropped.
-pub fn follow(running: Rc<dyn Running>, control: Rc<ControlSocket>, config: Config, file: &Path) -> io::Result<Owned> {
-    let follower = Follower {
-        running,
-        control,
-        target: match config.role() {
-            Role::Server => "pinhole::server",
-            Role::Client => "pinhole::client",
-        },
-        file: file.to_owned(),
-        paths: paths(file, config.inputs()),
-        hangups: Hangups::new()?,
-        holds: config,
-    };
-    Ok(Owned::spawn(follower.run()))
+/// A file that is to be followed.
+pub struct Followed {
+    file: PathBuf,
+    hangups: Hangups,
+}
+
+impl Followed {
+    /// From the call on, a SIGHUP is a question for a reload.
+    pub fn new(file: &Path) -> io::Result<Followed> {
+        Ok(Followed {
+            file: file.to_owned(),
+            hangups: Hangups::new()?,
+        })
+    }
+
+    /// Follows it for `running`, for which `config` was read from it, until what this gives is dropped.
+    pub fn follow(self, running: Rc<dyn Running>, control: Rc<ControlSocket>, config: Config) -> Owned {
+        let follower = Follower {
+            running,
+            control,
+            target: match config.role() {
+                Role::Server => "pinhole::server",
+                Role::Client => "pinhole::client",
+            },
+            paths: paths(&self.file, config.inputs()),
+            file: self.file,
+            hangups: self.hangups,
+            holds: config,
+        };
+        Owned::spawn(follower.run())
+    }
 }
 
 struct Follower {

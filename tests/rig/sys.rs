@@ -11,6 +11,8 @@ pub enum Signal {
     Terminate,
     /// SIGINT, which is Ctrl-C
     Interrupt,
+    /// SIGHUP
+    Hangup,
     /// SIGKILL
     Kill,
     /// SIGSTOP: the process freezes, its sockets stay open
@@ -24,6 +26,7 @@ impl Signal {
         match self {
             Signal::Terminate => libc::SIGTERM,
             Signal::Interrupt => libc::SIGINT,
+            Signal::Hangup => libc::SIGHUP,
             Signal::Kill => libc::SIGKILL,
             Signal::Stop => libc::SIGSTOP,
             Signal::Continue => libc::SIGCONT,

@@ -138,6 +138,11 @@ impl Tunnel {
         &self.dir
     }
 
+    /// The path of the file for `role`, as it was written.
+    pub fn path(&self, role: Role) -> PathBuf {
+        self.dir.path().join(self.plan.file(role, self.control).0)
+    }
+
     /// The path of the file for `role`, freshly written.
     pub fn file(&self, role: Role) -> PathBuf {
         let (name, text) = self.plan.file(role, self.control);
