@@ -209,7 +209,7 @@ pub const UNIX_RETRY: u64 = 10;
 pub const CONTEST_TIME: u64 = 4;
 
 /// Seconds until a client that uses a later address of its server looks whether the first one answers again.
-pub const RETURN_TIME: u64 = 60;
+pub const RETURN_TIME: u64 = 30;
 
 /// Seconds that a service has to move from an older link to a newer one; then the older one lets go of it.
 pub const RENEW_TIME: u64 = 30;

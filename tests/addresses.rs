@@ -2,16 +2,16 @@
 
 mod rig;
 
-use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::thread;
+use std::{fs, io};
 
 use socket2::SockRef;
 
 use rig::visitor::{self, End};
-use rig::{Kind, Local, PATIENCE, Service, TempDir, Tunnel, address, eventually, local, receive, send};
+use rig::{Kind, Local, PATIENCE, Process, Role, Service, TempDir, Tunnel, address, eventually, local, receive, send};
 
 const LENGTH: u64 = 3_000_000;
 
@@ -71,6 +71,41 @@ fn one_address_that_is_taken_is_named() {
     for address in [free, taken_at] {
         visitor::echo(&visitor::connect(address), b"now both");
     }
+}
+
+/// In order; and back to the first one when it answers again, while visitors stay where they are.
+#[test]
+fn client_prefers_the_first_server_of_a_list() {
+    let echo = Local::serve(local::echo);
+    let build = || Tunnel::builder().service("echo", Kind::Tcp, echo.address()).build();
+    let (mut first, mut second) = (build(), build());
+    let text = fs::read_to_string(second.file(Role::Client)).expect("a file");
+    let [one, two] = [&first, &second].map(|tunnel| format!("\"{}\"", tunnel.control()));
+    let file = second
+        .dir()
+        .write("list.toml", text.replace(&two, &format!("[{one}, {two}]")));
+    second.start_server();
+    let mut command = rig::pinhole(Role::Client);
+    command.arg("-c").arg(file);
+    let _client = Process::start("client", command);
+    second.wait_until_up();
+    let visitor = second.visit("echo");
+    visitor::echo(&visitor, b"the second");
+
+    first.start_server();
+    eventually("the client is back", 3 * PATIENCE, || {
+        visitor::echoes(first.public("echo"))
+    });
+    eventually("the second has no service", PATIENCE, || {
+        visitor::is_refused(second.public("echo"))
+    });
+    visitor::echo(&visitor, b"still here");
+
+    first.process(Role::Server).kill();
+    eventually("the second has it again", PATIENCE, || {
+        visitor::echoes(second.public("echo"))
+    });
+    visitor::echo(&visitor, b"still here");
 }
 
 // ---- unix sockets ---------------------------------------------------------------------------------------------------
