@@ -149,6 +149,12 @@ pub const LINK_UNSENT: u32 = 128 * 1024;
 /// See [`LINK_UNSENT`].
 pub const VISITOR_UNSENT: u32 = 128 * 1024;
 
+/// Seconds of a visitor's, or a local service's, silence until the system probes whether it is there, and between two
+/// probes. Linux sends nine: who vanished is noticed within seven minutes, and a phone that sleeps is hardly woken.
+pub const VISITOR_KEEPALIVE: u64 = 120;
+/// See [`VISITOR_KEEPALIVE`].
+pub const VISITOR_PROBES: u64 = 30;
+
 /// Bytes of the length in front of a Noise message or record, and of a record's tag.
 pub const NOISE_HEADER: usize = 2;
 /// See [`NOISE_HEADER`].

@@ -1,6 +1,8 @@
 //! What the configuration says of the transport, made ready for use: the one place where both roles turn keys into
 //! sockets' options and links' covers.
 
+use std::time::Duration;
+
 use crate::config::{Transport, TransportKind};
 use crate::limits;
 use crate::link::{Setup, Unfit};
@@ -18,12 +20,14 @@ pub fn options(transport: &Transport) -> Options {
     }
 }
 
-/// Options of a visitor's socket, or of one to a local service.
+/// Options of a visitor's socket, or of one to a local service. Both are probed, whatever the link's keys say: whoever
+/// vanished without a word would hold a stream for ever.
 pub fn visitor_options(nodelay: bool) -> Options {
     Options {
         nodelay,
+        keepalive: Some(Duration::from_secs(limits::VISITOR_KEEPALIVE)),
+        keepalive_interval: Some(Duration::from_secs(limits::VISITOR_PROBES)),
         unsent: limits::VISITOR_UNSENT,
-        ..Options::default()
     }
 }
 

@@ -24,7 +24,10 @@ fn either_end_may_come_first_and_come_again_over_each_transport() {
                 .service("pong", Kind::Tcp, pong.address())
                 .service("udp-echo", Kind::Udp, udp_echo.address())
                 .service("udp-pong", Kind::Udp, udp_pong.address());
-            scope.spawn(move || come_and_go(builder.build()));
+            // Named, so that a failure says which it was.
+            let thread = thread::Builder::new().name(format!("{transport:?}"));
+            let running = thread.spawn_scoped(scope, move || come_and_go(builder.build()));
+            running.expect("a thread");
         }
     });
 }

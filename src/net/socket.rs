@@ -24,7 +24,7 @@ pub struct Socket {
 }
 
 /// How a TCP connection is set up.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// Small writes leave at once.
     pub nodelay: bool,

@@ -1,10 +1,14 @@
-//! What Linux tells about a process: descriptors, memory, connections.
+//! What Linux tells about a process: descriptors, memory, connections and how they are set up.
 
-use std::collections::HashSet;
-use std::fs;
+use std::collections::HashMap;
+use std::fs::{self, DirEntry};
+use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::RawFd;
 
-use super::Process;
+use socket2::Socket;
+
+use super::{Process, sys};
 
 /// Open descriptors of a process.
 pub fn descriptors(process: &Process) -> usize {
@@ -25,21 +29,40 @@ pub fn memory(process: &Process) -> u64 {
 
 /// Established TCP connections of a process to `peer`.
 pub fn connections(process: &Process, peer: SocketAddr) -> usize {
-    let table = match peer.ip() {
+    let table = table(process, peer);
+    let (peer, own) = (hex(peer), sockets(process));
+    let rows = table.lines().filter_map(established);
+    rows.filter(|row| row.peer == peer && own.contains_key(row.inode))
+        .count()
+}
+
+/// A handle of a process's one established TCP connection that has `address` at either end. Not allowed everywhere.
+pub fn connection(process: &Process, address: SocketAddr) -> io::Result<Socket> {
+    let table = table(process, address);
+    let (address, own) = (hex(address), sockets(process));
+    let rows = table.lines().filter_map(established);
+    let found: Vec<_> = rows
+        .filter(|row| row.peer == address || row.local == address)
+        .filter_map(|row| own.get(row.inode))
+        .collect();
+    let [descriptor] = found[..] else {
+        panic!("{} connections instead of one", found.len());
+    };
+    sys::descriptor_of(process.id(), *descriptor).map(Socket::from)
+}
+
+/// The table of sockets in which a process's connections to `address` are.
+fn table(process: &Process, address: SocketAddr) -> String {
+    let name = match address.ip() {
         IpAddr::V4(_) => "tcp",
         IpAddr::V6(_) => "tcp6",
     };
-    let table = fs::read_to_string(format!("/proc/{}/net/{table}", process.id())).expect("the table of sockets");
-    let own = sockets(process);
-    table
-        .lines()
-        .filter_map(established)
-        .filter(|row| row.peer == hex(peer) && own.contains(row.inode))
-        .count()
+    fs::read_to_string(format!("/proc/{}/net/{name}", process.id())).expect("the table of sockets")
 }
 
 /// A row of /proc/net/tcp.
 struct Row<'a> {
+    local: &'a str,
     peer: &'a str,
     inode: &'a str,
 }
@@ -47,18 +70,22 @@ struct Row<'a> {
 fn established(line: &str) -> Option<Row<'_>> {
     let columns: Vec<_> = line.split_whitespace().collect();
     (columns.get(3)? == &"01").then_some(Row {
+        local: columns[1],
         peer: columns[2],
         inode: columns.get(9)?,
     })
 }
 
-/// The inodes of a process's sockets, as in /proc/net/tcp.
-fn sockets(process: &Process) -> HashSet<String> {
+/// A process's sockets: their inodes, as in /proc/net/tcp, and their descriptors.
+fn sockets(process: &Process) -> HashMap<String, RawFd> {
     let descriptors = fs::read_dir(format!("/proc/{}/fd", process.id())).expect("the descriptors");
-    descriptors
-        .filter_map(|entry| fs::read_link(entry.ok()?.path()).ok())
-        .filter_map(|target| Some(target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned()))
-        .collect()
+    descriptors.filter_map(|entry| socket(&entry.ok()?)).collect()
+}
+
+fn socket(entry: &DirEntry) -> Option<(String, RawFd)> {
+    let target = fs::read_link(entry.path()).ok()?;
+    let inode = target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?;
+    Some((inode.to_owned(), entry.file_name().to_str()?.parse().ok()?))
 }
 
 /// An address as /proc/net/tcp writes it: 32-bit words in the machine's order, and the port.

@@ -1,8 +1,9 @@
-//! The system calls that std does not offer: signals by process id, the limit of open files, network namespaces.
+//! The system calls that std does not offer: signals by process id, the limit of open files, network namespaces,
+//! descriptors of other processes.
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 /// A signal that tests send.
 #[derive(Clone, Copy, Debug)]
@@ -85,6 +86,22 @@ pub fn enter_network(network: BorrowedFd<'_>) -> io::Result<()> {
     // SAFETY: setns takes a descriptor, which is open, and an integer.
     match unsafe { libc::setns(network.as_raw_fd(), libc::CLONE_NEWNET) } {
         0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// A handle of what the process `pid`, a child, has open as `descriptor`.
+pub fn descriptor_of(pid: u32, descriptor: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: both calls take integers alone.
+    let process = owned(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })?;
+    owned(unsafe { libc::syscall(libc::SYS_pidfd_getfd, process.as_raw_fd(), descriptor, 0) })
+}
+
+/// What a system call that makes a descriptor has returned.
+fn owned(result: libc::c_long) -> io::Result<OwnedFd> {
+    match RawFd::try_from(result) {
+        // SAFETY: it was just made for us.
+        Ok(descriptor @ 0..) => Ok(unsafe { OwnedFd::from_raw_fd(descriptor) }),
         _ => Err(io::Error::last_os_error()),
     }
 }

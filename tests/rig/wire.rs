@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
 use std::thread;
 
@@ -12,6 +13,7 @@ pub struct Wire {
     entrance: Local,
     exit: Arc<OnceLock<SocketAddr>>,
     connections: Arc<Mutex<Vec<Connection>>>,
+    carried: Arc<AtomicU64>,
 }
 
 struct Connection {
@@ -43,16 +45,18 @@ impl Wire {
     /// Lays a wire that leads nowhere yet: whoever comes is turned away.
     pub fn lay() -> Wire {
         let (exit, connections) = <(Arc<OnceLock<SocketAddr>>, Arc<Mutex<Vec<Connection>>>)>::default();
-        let (target, list) = (exit.clone(), connections.clone());
+        let carried = Arc::<AtomicU64>::default();
+        let (target, list, count) = (exit.clone(), connections.clone(), carried.clone());
         let entrance = Local::serve(move |near| {
             if let Some(far) = target.get().and_then(|address| TcpStream::connect(address).ok()) {
-                forward([near, far], &list);
+                forward([near, far], &list, &count);
             }
         });
         Wire {
             entrance,
             exit,
             connections,
+            carried,
         }
     }
 
@@ -64,6 +68,11 @@ impl Wire {
     /// Says where it ends.
     pub fn lead_to(&self, address: SocketAddr) {
         self.exit.set(address).expect("a wire that leads nowhere yet");
+    }
+
+    /// Bytes that came, either way.
+    pub fn carried(&self) -> u64 {
+        self.carried.load(Ordering::Relaxed)
     }
 
     /// The connections of now stay open, but nothing gets through any more: a NAT that forgot them.
@@ -99,7 +108,7 @@ impl Drop for Wire {
     }
 }
 
-fn forward([near, far]: [TcpStream; 2], list: &Mutex<Vec<Connection>>) {
+fn forward([near, far]: [TcpStream; 2], list: &Mutex<Vec<Connection>>, carried: &AtomicU64) {
     let (frozen, passes) = <(Arc<OnceLock<()>>, Arc<Gate>)>::default();
     let ends = [&near, &far].map(|end| end.try_clone().expect("a second handle"));
     list.lock().expect("the list of connections").push(Connection {
@@ -108,16 +117,17 @@ fn forward([near, far]: [TcpStream; 2], list: &Mutex<Vec<Connection>>) {
         passes: passes.clone(),
     });
     thread::scope(|scope| {
-        scope.spawn(|| pump(&near, &far, &frozen, &passes));
-        pump(&far, &near, &frozen, &passes);
+        scope.spawn(|| pump(&near, &far, &frozen, &passes, carried));
+        pump(&far, &near, &frozen, &passes, carried);
     });
 }
 
 /// Carries bytes one way; those that come while frozen are lost, and so is the end.
-fn pump(mut from: &TcpStream, mut to: &TcpStream, frozen: &OnceLock<()>, passes: &Gate) {
+fn pump(mut from: &TcpStream, mut to: &TcpStream, frozen: &OnceLock<()>, passes: &Gate, carried: &AtomicU64) {
     let mut buffer = [0; 16 * 1024];
     while let Ok(count @ 1..) = from.read(&mut buffer) {
         passes.pass();
+        carried.fetch_add(count as u64, Ordering::Relaxed);
         if frozen.get().is_none() && to.write_all(&buffer[..count]).is_err() {
             break;
         }
