@@ -32,9 +32,15 @@ pub fn issue(dir: &Path, authority: &str, name: &str, names: &str) {
     make(dir, name, &extensions, &["-CA", &pem, "-CAkey", &key, "-days", "30"]);
 }
 
-/// The same, but it was valid for a day of 2020 alone. Only `openssl ca` makes such a one.
+/// The same, but it was valid for a day of 2020 alone.
 #[track_caller]
 pub fn issue_expired(dir: &Path, authority: &str, name: &str, names: &str) {
+    issue_between(dir, authority, name, names, ["20200101000000Z", "20200102000000Z"]);
+}
+
+/// The same, valid from one time to another. Only `openssl ca` makes such a one.
+#[track_caller]
+pub fn issue_between(dir: &Path, authority: &str, name: &str, names: &str, [from, to]: [&str; 2]) {
     issue(dir, authority, name, names);
     let (pem, request, out) = (format!("{authority}.pem"), format!("{name}.csr"), format!("{name}.pem"));
     let (key, own_key) = (format!("{authority}.key"), format!("{name}.key"));
@@ -54,7 +60,7 @@ pub fn issue_expired(dir: &Path, authority: &str, name: &str, names: &str) {
     let files = [
         "-config", "ca.cnf", "-cert", &pem, "-keyfile", &key, "-in", &request, "-out", &out,
     ];
-    let dates = ["-startdate", "20200101000000Z", "-enddate", "20200102000000Z"];
+    let dates = ["-startdate", from, "-enddate", to];
     run(dir, &[&["ca", "-batch", "-notext"], &files[..], &dates].concat());
 }
 
