@@ -27,15 +27,16 @@ impl Backoff {
     pub fn wait(&mut self) -> Duration {
         let due = self.next;
         self.next = due.saturating_mul(2).min(self.most);
-        due.mul_f32(0.75 + 0.5 * self.random()).max(self.least * 3 / 4)
+        // In integers: the arithmetic of fractions is large where no FPU is.
+        (due * (3 * 256 + self.random()) / 1024).max(self.least * 3 / 4)
     }
 
-    /// From 0 to 1: xorshift64* (Vigna 2016).
-    fn random(&mut self) -> f32 {
+    /// 0 to 511: xorshift64* (Vigna 2016).
+    fn random(&mut self) -> u32 {
         self.state ^= self.state >> 12;
         self.state ^= self.state << 25;
         self.state ^= self.state >> 27;
-        (self.state.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 40) as f32 / (1 << 24) as f32
+        (self.state.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 55) as u32
     }
 }
 

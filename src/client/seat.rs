@@ -11,7 +11,7 @@ use crate::config::Kind;
 use crate::limits;
 use crate::net::link::{Ended, Link, Owner};
 use crate::net::pump;
-use crate::net::task::{Flag, Owned};
+use crate::net::task::{self, Flag, Owned};
 use crate::net::wire::Wire;
 use crate::proto::{Decline, Leave, Protocol, StreamId, Visit};
 
@@ -192,7 +192,7 @@ impl Owner for Seat {
             return udp::join(&self.client, link, stream, &service, visit);
         }
         let visitor = link.join(stream, &service.counters);
-        tokio::task::spawn_local(services::attend(
+        task::detach(services::attend(
             self.client.clone(),
             visitor,
             link.clone(),

@@ -68,10 +68,10 @@ impl Service {
     pub fn on_declined(&self, code: Decline, reason: &str) -> Duration {
         let wait = self.wait(code);
         let level = self.refusals.borrow_mut().level(reason);
-        let (name, seconds) = (&self.config().name, wait.as_secs_f32());
+        let (name, ms) = (&self.config().name, wait.as_millis());
         log::log!(
             level,
-            "service is refused service={name} reason=\"{reason}\", asking again in {seconds:.1} s"
+            "service is refused service={name} reason=\"{reason}\", asking again in {ms} ms"
         );
         *self.public.borrow_mut() = None;
         *self.last_error.borrow_mut() = reason.to_owned();

@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use crate::config::Local;
 use crate::net::link::Link;
+use crate::net::task;
 use crate::net::udp::{Flow, UdpSocket, Way};
 use crate::proto::{Cause, Protocol, StreamId, Visit};
 
@@ -16,7 +17,7 @@ use super::services::Service;
 pub fn join(client: &Rc<Client>, link: &Rc<Link>, stream: StreamId, service: &Rc<Service>, visit: Visit) {
     let flow = Flow::new(link, stream, &service.counters);
     link.join_flow(&flow);
-    tokio::task::spawn_local(attend(client.clone(), flow, service.clone(), visit));
+    task::detach(attend(client.clone(), flow, service.clone(), visit));
 }
 
 async fn attend(client: Rc<Client>, flow: Rc<Flow>, service: Rc<Service>, visit: Visit) {

@@ -14,7 +14,7 @@ pub struct Owned(JoinHandle<()>);
 impl Owned {
     /// Starts `work` as a task of this thread.
     pub fn spawn(work: impl Future<Output = ()> + 'static) -> Owned {
-        Owned(tokio::task::spawn_local(work))
+        Owned(start(Box::pin(work)))
     }
 
     /// Whether the task is over.
@@ -38,6 +38,16 @@ impl Drop for Owned {
     fn drop(&mut self) {
         self.0.abort();
     }
+}
+
+/// Starts a task of this thread that ends by itself.
+pub fn detach(work: impl Future<Output = ()> + 'static) {
+    drop(start(Box::pin(work)));
+}
+
+/// Each kind of future that tokio sees is 4 KiB of a router's flash: it sees this one.
+fn start(work: Pin<Box<dyn Future<Output = ()>>>) -> JoinHandle<()> {
+    tokio::task::spawn_local(work)
 }
 
 /// What one task waits for and others raise.

@@ -9,7 +9,7 @@ use log::{Level, debug, warn};
 
 use crate::limits;
 use crate::net::socket::{Listener, Socket};
-use crate::net::task::Owned;
+use crate::net::task::{self, Owned};
 use crate::net::visitor::add;
 use crate::proto::Visit;
 use crate::transport;
@@ -68,7 +68,7 @@ pub fn admit(server: &Server, service: &Service, socket: Socket, visit: Visit) {
     match visitor {
         Some(visitor) => {
             debug!("visitor service={name} peer={visit}");
-            tokio::task::spawn_local(visitor.serve(socket));
+            task::detach(visitor.serve(socket));
         }
         None => {
             add(&service.counters.refused, 1);
