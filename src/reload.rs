@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use log::{Level, debug, info, warn};
+use log::{Level, info, warn};
 
 use crate::config::diff::{Change, diff};
 use crate::config::{self, Config, Errors, Input, Role};
@@ -84,31 +84,49 @@ impl Follower {
         let mut asked = false;
         loop {
             let watch = self.watch();
-            if asked || self.is_readable() {
-                let read = self.read(watch.as_ref()).await;
-                let found = paths(&self.file, read.as_ref().map_or_else(Errors::inputs, Config::inputs));
-                if self.paths != found {
-                    // What is in the new ones counts only once they are watched.
-                    self.paths = found;
-                    continue;
-                }
-                match read {
-                    Ok(new) => self.apply(new, asked).await,
-                    Err(errors) => self.complain(&errors),
-                }
+            if self.is_pipe() {
+                self.refuse(asked);
+            } else if !self.round(watch.as_ref(), asked).await {
+                continue;
             }
             asked = self.stirred(watch.as_ref()).await;
         }
     }
 
+    /// Reads and applies; false: other files than these are to be watched first.
+    async fn round(&mut self, watch: Option<&Watch>, asked: bool) -> bool {
+        let read = self.read(watch).await;
+        let found = paths(&self.file, read.as_ref().map_or_else(Errors::inputs, Config::inputs));
+        if self.paths != found {
+            self.paths = found;
+            return false;
+        }
+        match read {
+            Ok(new) => self.apply(new, asked).await,
+            Err(errors) => self.complain(&errors),
+        }
+        true
+    }
+
     fn watch(&self) -> Option<Watch> {
-        let unwatched = |error| debug!(target: self.target, "files are not watched, SIGHUP reloads: {error}");
+        let unwatched = |error: io::Error| {
+            let is_absent = error.kind() == io::ErrorKind::Unsupported;
+            let level = if is_absent { Level::Debug } else { Level::Warn };
+            log::log!(target: self.target, level, "files are not watched, but SIGHUP reloads: {error}");
+        };
         Watch::new(self.paths.clone()).map_err(unwatched).ok()
     }
 
-    /// A pipe, for one, can be read only once.
-    fn is_readable(&self) -> bool {
-        std::fs::metadata(&self.file).is_ok_and(|found| found.is_file())
+    /// A pipe can be read only once, and reading it could wait for ever.
+    fn is_pipe(&self) -> bool {
+        std::fs::metadata(&self.file).is_ok_and(|found| !found.is_file())
+    }
+
+    fn refuse(&self, asked: bool) {
+        if asked {
+            let file = self.file.display();
+            warn!(target: self.target, "configuration is not applied: {file}: is not a file, it cannot be read again");
+        }
     }
 
     /// What the files say while nobody writes to them.

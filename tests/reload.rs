@@ -223,6 +223,26 @@ fn hangup_is_answered_even_if_nothing_is_different() {
     unharmed(&tunnel);
 }
 
+/// Reading a pipe again would wait for a writer, and all else with it.
+#[test]
+fn configuration_from_a_pipe_cannot_be_read_again() {
+    let dir = TempDir::new();
+    let path = dir.path().join("server.toml");
+    program::run(Path::new("mkfifo"), &[path.to_str().expect("ASCII")]);
+    let text = empty_server();
+    let at = text.split('"').nth(1).expect("an address").parse().expect("an address");
+    let mut command = rig::pinhole(Role::Server);
+    command.arg("-s").arg(&path);
+    let mut server = Process::start("server", command);
+    fs::write(&path, text).expect("a reader of the pipe");
+    server.wait_for("listening for clients");
+    server.signal(Signal::Hangup);
+    server.wait_for("configuration is not applied: .. is not a file");
+    drop(visitor::connect(at));
+    server.signal(Signal::Terminate);
+    assert_eq!(server.exit().code(), Some(0));
+}
+
 /// As much of it as is there would be right.
 #[test]
 fn half_of_a_file_is_not_applied() {

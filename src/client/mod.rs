@@ -107,7 +107,11 @@ impl Client {
         let mut repeats = Repeats::default();
         loop {
             self.wait_for_services().await;
-            let (lived, why) = match self.dial(usize::MAX).await {
+            let mut wanted = pin!(self.wanted.raised());
+            let dialled = until(&mut (wanted.as_mut() as Stop<'_>), self.dial(usize::MAX)).await;
+            // What is dialled is not what is wanted any more.
+            let Some(dialled) = dialled else { continue };
+            let (lived, why) = match dialled {
                 Err(why) => (Duration::ZERO, Some(why)),
                 Ok(seat) => self.serve(seat).await,
             };
