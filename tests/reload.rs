@@ -200,7 +200,6 @@ fn link_on_the_way_to_the_file_is_swapped() {
     for count in [1, 2, 3] {
         let mark = server.log().mark();
         version(count);
-        fs::remove_dir_all(dir.path().join(format!("v{}", count - 1))).expect("the old version");
         noticed(
             &mut server,
             mark,

@@ -216,6 +216,10 @@ fn check_name(name: &str) -> Result<(), &'static str> {
 }
 
 fn read(path: &Path) -> io::Result<String> {
+    // Opening a pipe would wait for its writer.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file"));
+    }
     let mut text = String::new();
     File::open(path)?.take(MAX_FILE).read_to_string(&mut text)?;
     Ok(text)
