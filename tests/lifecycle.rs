@@ -2,11 +2,14 @@
 
 mod rig;
 
+use std::io::Write;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use rig::visitor;
-use rig::{Kind, Local, PATIENCE, Process, Role, Service, Signal, Tunnel, Wire, address, eventually, field, local};
+use rig::{
+    Kind, Local, PATIENCE, Process, Role, Service, Signal, Tunnel, Wire, address, eventually, field, inspect, local,
+};
 
 /// How soon a process that is asked to end must be gone.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -227,12 +230,54 @@ fn quiet_link_outlives_many_heartbeats() {
     let echo = Local::serve(local::echo);
     let tunnel = with_short_heartbeats(&echo);
     let visitor = busy_visitor(&tunnel);
-    let start = Instant::now();
+    let computed = || [tunnel.server(), tunnel.client()].map(inspect::computed);
+    let (start, before) = (Instant::now(), computed());
     eventually("three time-outs have passed", PATIENCE, || {
         start.elapsed() > Duration::from_secs(9)
     });
     visitor::echo(&visitor, b"still here");
     assert_eq!(tunnel.client().log().all("link is down"), [""; 0]);
+    for (before, after) in before.into_iter().zip(computed()) {
+        assert!(
+            after - before < Duration::from_millis(500),
+            "a quiet link computes: {before:?}, {after:?}"
+        );
+    }
+}
+
+#[test]
+fn client_that_takes_nothing_delays_no_other_client() {
+    rig::raise_descriptor_limit(4096);
+    let echo = Local::serve(local::echo);
+    let other = Service::new("other", Kind::Tcp, echo.address()).missing_at(Role::Client);
+    let builder = Tunnel::builder().service("echo", Kind::Tcp, echo.address());
+    let mut tunnel = builder.with(other).start();
+    let visitor = busy_visitor(&tunnel);
+    tunnel.process(Role::Client).signal(Signal::Stop);
+    let visitors: Vec<_> = (0..500).map(|_| tunnel.visit("echo")).collect();
+    for mut visitor in &visitors {
+        visitor.write_all(&[7; 4000]).expect("words to nobody");
+    }
+    let second = second_client(&tunnel, &echo);
+    tunnel.server().wait_for("service is up service=other ");
+    visitor::echo(&tunnel.visit("other"), b"not delayed");
+
+    tunnel.process(Role::Client).signal(Signal::Continue);
+    visitor::echo(&visitor, b"not lost");
+    assert_eq!(second.log().all("link is down"), [""; 0]);
+}
+
+/// A client with the service `other` alone.
+fn second_client(tunnel: &Tunnel, local: &Local) -> Process {
+    let text = format!(
+        "[client]\nremote_addr = \"{}\"\ndefault_token = \"{}\"\n[client.services.other]\nlocal_addr = \"{}\"\n",
+        tunnel.control(),
+        rig::TOKEN,
+        local.address()
+    );
+    let mut command = rig::pinhole(Role::Client);
+    command.arg(tunnel.dir().write("second.toml", text));
+    Process::start("the second client", command)
 }
 
 #[test]

@@ -7,12 +7,14 @@ mod rig;
 use std::net::{IpAddr, Ipv4Addr, TcpStream};
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rig::{
-    Builder, Kind, Local, PATIENCE, Process, Role, Service, TempDir, Tunnel, World, eventually, local, namespace,
-    visitor,
+    Builder, Kind, Local, PATIENCE, Process, Responder, Role, Service, TempDir, Tunnel, World, eventually, local,
+    namespace, visitor,
 };
 
 /// Where the server listens for everybody.
@@ -140,7 +142,7 @@ fn server_that_moves_is_found_under_its_name() {
 
     let dir = TempDir::new();
     let hosts = dir.write("hosts", "203.0.113.2 server.test\n");
-    let client = world.home.inside(|| client_with_hosts(&tunnel, &hosts));
+    let client = world.home.inside(|| client_that_sees(&tunnel, &hosts, "/etc/hosts"));
     client.wait_for("INFO  client: connected server=203.0.113.2:");
     world.ip(&world.world, "address delete 203.0.113.2/24 dev wan");
     world.ip(&world.world, "address add 203.0.113.3/24 dev wan");
@@ -152,18 +154,64 @@ fn server_that_moves_is_found_under_its_name() {
     });
 }
 
-/// The client of `tunnel`, for which `hosts` is /etc/hosts.
-fn client_with_hosts(tunnel: &Tunnel, hosts: &Path) -> Process {
+/// The client of `tunnel`, which sees `file` in the place of another one.
+fn client_that_sees(tunnel: &Tunnel, file: &Path, place: &str) -> Process {
     let program = rig::pinhole(Role::Client);
     let mut command = Command::new("unshare");
     // Its own view of the file system: nobody else sees the other file.
-    let script = "mount --bind \"$0\" /etc/hosts && exec \"$@\"";
-    command.args(["--mount", "sh", "-c", script]).arg(hosts);
+    let script = "mount --bind \"$0\" \"$1\" && shift && exec \"$@\"";
+    command.args(["--mount", "sh", "-c", script]).arg(file).arg(place);
     command
         .arg(program.get_program())
         .arg("-c")
         .arg(tunnel.file(Role::Client));
     Process::start("client", command)
+}
+
+#[test]
+fn visitors_do_not_cost_a_query_each() {
+    let Some(world) = World::new() else { return };
+    let echo = world.home.inside(|| Local::serve(local::echo));
+    let queries = Arc::new(AtomicU32::new(0));
+    let IpAddr::V4(address) = echo.address().ip() else {
+        panic!("not an IPv4 address")
+    };
+    let names = {
+        let queries = queries.clone();
+        world.home.inside(|| {
+            Responder::serve_at((Ipv4Addr::LOCALHOST, 53).into(), move |socket, from, query| {
+                queries.fetch_add(1, Ordering::Relaxed);
+                let _ = socket.send_to(&answer(query, address), from);
+            })
+        })
+    };
+    let service = Service::new("echo", Kind::Tcp, echo.address()).local_host("nas.test");
+    let builder = Tunnel::builder().address(namespace::SERVER).with(service);
+    let mut tunnel = world.world.inside(|| builder.build());
+    world.world.inside(|| tunnel.start_server());
+    let resolver = tunnel.dir().write("resolv.conf", "nameserver 127.0.0.1\n");
+    let _client = world
+        .home
+        .inside(|| client_that_sees(&tunnel, &resolver, "/etc/resolv.conf"));
+    tunnel.wait_until_up();
+    for _ in 0..100 {
+        world.world.inside(|| visitor::echo(&tunnel.visit("echo"), b"by name"));
+    }
+    // Two for a look-up, one a family; a machine that is slow may need a second and a third.
+    let queries = queries.load(Ordering::Relaxed);
+    assert!((1..=6).contains(&queries), "{queries} queries for 100 visitors");
+    world.home.inside(|| drop(names));
+}
+
+/// The answer to a query for one name: `address`, or nothing if it asks for another kind.
+fn answer(query: &[u8], address: Ipv4Addr) -> Vec<u8> {
+    let (id, rest) = query.split_at(2);
+    let name = rest[10..].split_inclusive(|&byte| byte == 0).next().expect("a name");
+    let question = &rest[10..][..name.len() + 4];
+    let is_address = question.ends_with(&[0, 1, 0, 1]);
+    let head = [0x81, 0x80, 0, 1, 0, u8::from(is_address), 0, 0, 0, 0];
+    let record = [&[0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4][..], &address.octets()].concat();
+    [id, &head, question, if is_address { &record } else { &[] }].concat()
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 mod rig;
 
-use std::io::Write;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
 use rig::transport::{CLIENT, PSK, SERVER};
@@ -282,6 +283,39 @@ fn strangers_who_ask_for_arithmetic_delay_nobody_for_long() {
         "strangers stayed {:?}",
         start.elapsed()
     );
+}
+
+/// Whoever has shaken hands and leaves, before a record or inside one, leaves nothing behind.
+#[test]
+fn peers_that_leave_inside_a_record_are_gone() {
+    if !has_noise() {
+        return;
+    }
+    let echo = Local::serve(local::echo);
+    for count in [0, 1, 2, 3, 30] {
+        let door = Local::door();
+        let mut tunnel = with_echo(&echo, NK).through(door.address()).build();
+        tunnel.start_server();
+        tunnel.start_client();
+        let (mut client, mut server) = (door.arrival(), visitor::connect(tunnel.control()));
+        pass_message(&client, &server);
+        pass_message(&server, &client);
+        let mut record = vec![0; count];
+        client.read_exact(&mut record).expect("a part of a record");
+        server.write_all(&record).expect("the same part");
+        server.shutdown(Shutdown::Write).expect("an end");
+        visitor::end(&server);
+    }
+}
+
+/// Passes one message of a handshake on.
+fn pass_message(mut from: &TcpStream, mut to: &TcpStream) {
+    let mut length = [0; 2];
+    from.read_exact(&mut length).expect("a length");
+    let mut message = vec![0; u16::from_be_bytes(length).into()];
+    from.read_exact(&mut message).expect("a message");
+    to.write_all(&[&length[..], &message].concat())
+        .expect("the same message");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::net::{Shutdown, SocketAddr};
 use std::thread;
 
-use rig::{Kind, Local, PATIENCE, Tunnel, eventually, inspect, local, raise_descriptor_limit, visitor};
+use rig::{Kind, Local, PATIENCE, Transport, Tunnel, eventually, inspect, local, raise_descriptor_limit, visitor};
 
 #[test]
 fn two_thousand_visitors_at_once() {
@@ -70,6 +70,35 @@ fn short_visit(public: SocketAddr, number: usize) {
         }
         _ => visitor::echo(&visitor, b"briefly"),
     }
+}
+
+/// KiB of memory, of server and client together, that an idle visitor may cost: no buffer of its own.
+const IDLE: u64 = 8;
+
+#[test]
+fn idle_visitors_cost_little_over_each_transport() {
+    raise_descriptor_limit(8192);
+    let echo = Local::serve(local::echo);
+    for transport in Transport::available() {
+        let builder = Tunnel::builder().transport(transport);
+        let tunnel = builder.service("echo", Kind::Tcp, echo.address()).start();
+        visitor::echo(&tunnel.visit("echo"), b"warm up");
+        let before = memory(&tunnel);
+        let visitors: Vec<_> = (0..500).map(|_| tunnel.visit("echo")).collect();
+        for visitor in &visitors {
+            visitor::echo(visitor, b"hello");
+        }
+        let after = memory(&tunnel);
+        assert!(
+            after < before + 500 * IDLE,
+            "{transport:?}: {before} KiB grew to {after}"
+        );
+    }
+}
+
+/// KiB that server and client hold together.
+fn memory(tunnel: &Tunnel) -> u64 {
+    inspect::memory(tunnel.server()) + inspect::memory(tunnel.client())
 }
 
 #[test]

@@ -145,6 +145,21 @@ fn nonsense_instead_of_a_server_is_survived() {
     }
 }
 
+#[test]
+fn server_that_says_nothing_is_left_in_time() {
+    let (echo, silent) = (Local::serve(local::echo), Local::door());
+    let builder = Tunnel::builder().service("echo", Kind::Tcp, echo.address());
+    let mut tunnel = builder.through(silent.address()).build();
+    tunnel.start_client();
+    let connection = silent.arrival();
+    tunnel
+        .client()
+        .wait_for("WARN  client: link is down .. did not answer in time .. retry in");
+    visitor::end(&connection);
+    // It comes again.
+    silent.arrival();
+}
+
 /// What comes by at an open port, each with a name.
 fn nonsense() -> Vec<(&'static str, Vec<u8>)> {
     let hello_of_tls = [&[0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3][..], &[7; 506]].concat();

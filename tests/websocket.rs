@@ -373,6 +373,23 @@ fn frame(from: &mut TcpStream, to: &mut TcpStream) -> (u8, Vec<u8>) {
     (header[0], payload)
 }
 
+/// Not when the first client comes.
+#[test]
+fn server_with_tls_and_no_certificate_does_not_start() {
+    if !has(Transport::WebsocketTls) {
+        return;
+    }
+    let upstream = address::free_port(address::own());
+    for tls in ["", ", tls = {}", ", tls = { trusted_root = \"ca.pem\" }"] {
+        let server = format!("websocket = {{ tls = true }}{tls}");
+        let tunnel = tunnel(upstream, None, &server, "").build();
+        let output = rig::program::output(rig::pinhole(Role::Server).arg("-s").arg(tunnel.file(Role::Server)));
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{tls}: {errors}");
+        assert!(errors.contains("certificate"), "{tls}: {errors}");
+    }
+}
+
 /// What is wrong with a key is said at the start.
 #[test]
 fn keys_that_are_not_usable() {
