@@ -303,6 +303,9 @@ pub const STATUS_TIME: u64 = 5;
 /// ms for which a changed configuration must have been left alone before it is read: half of it is worse than none.
 pub const QUIET_TIME: u64 = 200;
 
+/// Seconds until what a reload could not do (a port that is taken) is tried again.
+pub const RELOAD_RETRY: u64 = 30;
+
 /// Seconds that are waited for a writer to close a configuration.
 pub const WRITER_TIME: u64 = 60;
 

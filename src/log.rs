@@ -14,9 +14,12 @@
 use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use log::{LevelFilter, Log, Metadata, Record};
+
+use crate::net::sys;
 
 const CRATE: &str = "pinhole";
 const LEVELS: &str = "off, error, warn, info, debug, trace";
@@ -48,13 +51,36 @@ impl Log for Logger {
     fn log(&self, record: &Record<'_>) {
         if self.enabled(record.metadata()) {
             let line = line(SystemTime::now(), record);
-            // A closed or full stderr has no better place to be reported than stderr.
-            let _ = io::stderr().write_all(line.as_bytes());
+            write(line);
         }
     }
 
     fn flush(&self) {}
 }
+
+/// Writes a line unless nobody takes it: a pipe that is not read, a terminal that was stopped. A tunnel does not wait
+/// for its log.
+fn write(line: String) {
+    static LOST: AtomicU32 = AtomicU32::new(0);
+    let mut stderr = io::stderr();
+    if !sys::takes_more(&stderr) {
+        LOST.fetch_add(1, Ordering::Relaxed);
+        return;
+    }
+    let lost = LOST.swap(0, Ordering::Relaxed);
+    if lost > 0 {
+        let _ = writeln!(stderr, "{lost} lines of the log are lost: nobody has read them");
+    }
+    for piece in line.as_bytes().chunks(PIECE) {
+        if sys::takes_more(&stderr) {
+            // A closed or full stderr has no better place to be reported than stderr.
+            let _ = stderr.write_all(piece);
+        }
+    }
+}
+
+/// Bytes that a pipe takes at once when it takes any: PIPE_BUF of Linux less some.
+const PIECE: usize = 2048;
 
 fn line(now: SystemTime, record: &Record<'_>) -> String {
     let mut line = String::new();

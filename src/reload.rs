@@ -60,6 +60,8 @@ impl Followed {
             file: self.file,
             hangups: self.hangups,
             holds: config,
+            has_complained: false,
+            is_partial: false,
         };
         Owned::spawn(follower.run())
     }
@@ -76,17 +78,23 @@ struct Follower {
     hangups: Hangups,
     /// What runs.
     holds: Config,
+    /// What was read last was wrong, and nobody was told that it no longer is.
+    has_complained: bool,
+    /// Some of what was read last could not be done.
+    is_partial: bool,
 }
 
 impl Follower {
-    /// Each round watches before it reads, so that no change falls between the two.
+    /// What is read was watched before, so that no change falls between the two; and by the same watch as the last
+    /// time, which knows who is still writing.
     async fn run(mut self) {
         let mut asked = false;
+        let mut watch = self.watch();
         loop {
-            let watch = self.watch();
             if self.is_pipe() {
                 self.refuse(asked);
             } else if !self.round(watch.as_ref(), asked).await {
+                watch = self.watch();
                 continue;
             }
             asked = self.stirred(watch.as_ref()).await;
@@ -140,9 +148,16 @@ impl Follower {
         }
     }
 
-    /// Waits until a file may have changed; true: until somebody asks for a reload.
+    /// Waits until a file may have changed, or it is time to try again what could not be done; true: until somebody asks
+    /// for a reload.
     async fn stirred(&self, watch: Option<&Watch>) -> bool {
         let mut asked = pin!(self.hangups.next());
+        let mut retry = pin!(async {
+            match self.is_partial {
+                true => tokio::time::sleep(Duration::from_secs(limits::RELOAD_RETRY)).await,
+                false => std::future::pending().await,
+            }
+        });
         let mut stirred = pin!(async {
             match watch {
                 Some(watch) => watch.stirred().await,
@@ -153,12 +168,16 @@ impl Follower {
             if asked.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(true);
             }
+            if retry.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(false);
+            }
             stirred.as_mut().poll(cx).map(|()| false)
         })
         .await
     }
 
-    fn complain(&self, errors: &Errors) {
+    fn complain(&mut self, errors: &Errors) {
+        self.has_complained = true;
         for line in errors.lines() {
             warn!(target: self.target, "configuration is not applied: {line}");
         }
@@ -170,24 +189,39 @@ impl Follower {
         inputs
             .filter(|input| !self.holds.inputs().contains(input))
             .for_each(crate::warn_if_exposed);
-        let socket = self.holds.control_socket().map(Path::to_owned);
-        self.holds = self.running.clone().reload(new, changes.clone()).await;
+        let before = self.holds.clone();
+        self.holds = self.running.clone().reload(new.clone(), changes.clone()).await;
         let is_moved = changes.contains(&Change::ControlSocket);
         if is_moved && let Err(error) = self.control.open(self.holds.control_socket()) {
             warn!(target: self.target, "{error}; it stays where it was");
-            self.holds.set_control_socket(socket);
+            self.holds
+                .set_control_socket(before.control_socket().map(Path::to_owned));
         }
-        self.report(&changes, asked);
+        let undone = diff(&self.holds, &new);
+        self.is_partial = !undone.is_empty();
+        let is_news = asked || core::mem::take(&mut self.has_complained);
+        if changes.is_empty() {
+            self.say_unchanged(is_news);
+        } else {
+            self.say_changed(&diff(&before, &self.holds), undone.len());
+        }
     }
 
-    /// Who asked for a reload hears of it even when there is nothing to do.
-    fn report(&self, changes: &[Change], asked: bool) {
-        let file = self.file.display();
-        if changes.is_empty() {
-            let level = if asked { Level::Info } else { Level::Debug };
-            log::log!(target: self.target, level, "configuration is unchanged file={file}");
-        } else {
-            info!(target: self.target, "configuration is reloaded file={file} {}", summary(changes));
+    /// Who asked for a reload, or was told that a file is wrong, hears of it even when there was nothing to do.
+    fn say_unchanged(&self, is_news: bool) {
+        let level = if is_news { Level::Info } else { Level::Debug };
+        log::log!(target: self.target, level, "configuration is unchanged file={}", self.file.display());
+    }
+
+    fn say_changed(&self, done: &[Change], undone: usize) {
+        let (file, done) = (self.file.display(), summary(done));
+        match undone {
+            0 => info!(target: self.target, "configuration is reloaded file={file} {done}"),
+            _ => warn!(
+                target: self.target,
+                "configuration is reloaded file={file} {done}, but for what is said above: again in {} s",
+                limits::RELOAD_RETRY
+            ),
         }
     }
 }
@@ -276,7 +310,7 @@ mod tests {
         assert_eq!(summary(&changes), "added=1 removed=1 changed=2");
         assert_eq!(
             summary(&[Change::BindAddr, Change::Links]),
-            "added=0 removed=0 changed=0 also=bind_addr,links"
+            "added=0 removed=0 changed=0 also=bind_addr,transport"
         );
     }
 

@@ -3,7 +3,7 @@
 mod rig;
 
 use std::io::Write;
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, TcpStream};
 use std::time::{Duration, Instant};
 
 use rig::visitor;
@@ -377,4 +377,45 @@ fn busy_visitor(tunnel: &Tunnel) -> TcpStream {
 fn end(process: &mut Process, signal: Signal) {
     process.signal(signal);
     process.exit();
+}
+
+/// Of a name with several addresses each says what is wrong there.
+#[test]
+fn every_address_of_a_name_says_why_not() {
+    if address::ipv6().is_none() {
+        return rig::program::skip("no IPv6");
+    }
+    let builder = Tunnel::builder().address(Ipv4Addr::LOCALHOST.into());
+    let echo = Local::serve(local::echo);
+    let builder = builder
+        .service("echo", Kind::Tcp, echo.address())
+        .remote_host("localhost");
+    let mut tunnel = builder.build();
+    tunnel.start_client();
+    let line = tunnel.client().wait_for("link is down server=localhost:");
+    assert!(line.contains("127.0.0.1:") && line.contains("[::1]:"), "{line}");
+}
+
+/// It cannot come right by trying often: that would only fill two logs.
+#[test]
+fn client_whose_every_service_is_refused_comes_more_and_more_rarely() {
+    let echo = Local::serve(local::echo);
+    let service = Service::new("echo", Kind::Tcp, echo.address()).token_at(Role::Client, "wrong");
+    let mut tunnel = Tunnel::builder().with(service).log_filter("debug").build();
+    tunnel.start_server();
+    tunnel.start_client();
+    eventually("it comes three times", Duration::from_secs(60), || {
+        tunnel.client().log().all("connected server=").len() == 3
+    });
+    assert_eq!(tunnel.client().log().all("INFO  client: connected").len(), 1);
+    let waits: Vec<u64> = tunnel.client().log().all("retry in").iter().map(retry).collect();
+    assert!(waits.len() == 2 && waits[0] >= 750 && waits[1] >= 1500, "{waits:?}");
+}
+
+/// ms, of a line that ends with when the client tries again.
+fn retry(line: &String) -> u64 {
+    let number = line
+        .rsplit_once("retry in ")
+        .and_then(|(_, rest)| rest.strip_suffix(" ms"));
+    number.and_then(|number| number.parse().ok()).expect("a number of ms")
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use log::{debug, info, warn};
+use log::{Level, debug, warn};
 
 use crate::config::{self, HostPort};
 use crate::limits;
@@ -47,17 +47,20 @@ impl Client {
             .resolve(&hop.host, hop.port, config.prefer_ipv6)
             .await;
         let addresses = found.map_err(|error| format!("cannot look up {}: {error}", hop.host))?;
-        let mut failed = format!("{} has no address", hop.host);
+        let mut failed = Vec::new();
         for address in addresses {
             match self.connect(config, at, address).await {
                 Ok((wire, link, early)) => return Ok(Seat::new(self, link, rank, wire, early)),
                 Err(why) => {
                     debug!("cannot connect server={address}: {why}");
-                    failed = format!("{address}: {why}");
+                    failed.push(format!("{address}: {why}"));
                 }
             }
         }
-        Err(failed)
+        match failed.is_empty() {
+            true => Err(format!("{} has no address", hop.host)),
+            false => Err(failed.join(", ")),
+        }
     }
 
     async fn connect(
@@ -85,10 +88,16 @@ impl Client {
 
     fn on_met(&self, config: &config::Client, at: &HostPort, address: SocketAddr, met: &Introduction) {
         let agent = &met.peer.agent;
-        if first_hop(&config.transport, at) == at {
-            info!("connected server={address} agent={agent}");
+        // Who is connected in vain again and again has been told so.
+        let level = if self.is_in_vain.get() {
+            Level::Debug
         } else {
-            info!("connected server={at} proxy={address} agent={agent}");
+            Level::Info
+        };
+        if first_hop(&config.transport, at) == at {
+            log::log!(level, "connected server={address} agent={agent}");
+        } else {
+            log::log!(level, "connected server={at} proxy={address} agent={agent}");
         }
         let interval = met.peer.interval;
         if let Some(timeout) = config.heartbeat_timeout.filter(|timeout| *timeout <= interval) {

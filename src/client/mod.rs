@@ -68,6 +68,8 @@ pub struct Client {
     wanted: Flag,
     last_error: RefCell<String>,
     warned: Cell<bool>,
+    /// The last link served nothing.
+    is_in_vain: Cell<bool>,
 }
 
 /// What comes next for a client with a link.
@@ -93,6 +95,7 @@ impl Client {
             wanted: Flag::default(),
             last_error: RefCell::default(),
             warned: Cell::new(false),
+            is_in_vain: Cell::new(false),
         }))
     }
 
@@ -103,7 +106,7 @@ impl Client {
     }
 
     async fn keep_linked(self: &Rc<Self>) {
-        let mut backoff = self.backoff();
+        let (mut backoff, mut in_vain) = (self.backoff(), self.backoff_in_vain());
         let mut repeats = Repeats::default();
         loop {
             self.wait_for_services().await;
@@ -112,14 +115,21 @@ impl Client {
             // What is dialled is not what is wanted any more.
             let Some(dialled) = dialled else { continue };
             let (lived, why) = match dialled {
-                Err(why) => (Duration::ZERO, Some(why)),
+                Err(why) => {
+                    self.is_in_vain.set(false);
+                    (Duration::ZERO, Some(why))
+                }
                 Ok(seat) => self.serve(seat).await,
             };
             if lived >= Duration::from_secs(limits::STEADY_LINK) {
                 backoff = self.backoff();
             }
             // Also before a new link that the server asked for: it may ask again over that one.
-            let wait = backoff.wait();
+            let mut wait = backoff.wait();
+            match self.is_in_vain.get() {
+                true => wait = wait.max(in_vain.wait()),
+                false => in_vain = self.backoff_in_vain(),
+            }
             if let Some(why) = why {
                 self.on_failure(repeats.level(&why), why, wait);
             }
@@ -156,6 +166,13 @@ impl Client {
         Backoff::new(least, self.config().retry_interval, seed)
     }
 
+    /// Of a client whose link ended because the server took none of its services: that needs a change of configuration.
+    fn backoff_in_vain(&self) -> Backoff {
+        let seed = crate::net::random().map(u64::from_ne_bytes).unwrap_or_default();
+        let seconds = Duration::from_secs;
+        Backoff::new(seconds(1), seconds(limits::MAX_REFUSED_RETRY), seed)
+    }
+
     /// Uses a link until it is over: how long it lived, and how it ended; `None`: a new one is wanted in its place.
     async fn serve(self: &Rc<Self>, mut seat: Rc<Seat>) -> (Duration, Option<String>) {
         loop {
@@ -168,6 +185,7 @@ impl Client {
                 Next::Ended(ended) => Some(ended.to_string()),
                 Next::Wanted => None,
             };
+            self.is_in_vain.set(ended.is_some() && !seat.link.is_proven());
             return (seat.lived(), ended);
         }
     }

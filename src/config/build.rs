@@ -54,7 +54,7 @@ fn server(block: &Section<'_>, faults: &mut Faults<'_>) -> Option<Server> {
         transport: transport(&block.section("transport"), Role::Server, faults)?,
         services,
         inputs: faults.inputs.clone(),
-        control_socket: block.file("control_socket"),
+        control_socket: block.path("control_socket", faults),
     })
 }
 
@@ -130,7 +130,7 @@ fn client(block: &Section<'_>, faults: &mut Faults<'_>) -> Option<Client> {
         transport: transport(&block.section("transport"), Role::Client, faults)?,
         services,
         inputs: faults.inputs.clone(),
-        control_socket: block.file("control_socket"),
+        control_socket: block.path("control_socket", faults),
     })
 }
 
@@ -415,7 +415,8 @@ impl<'a> Section<'a> {
         }
     }
 
-    fn file(&self, key: &str) -> Option<PathBuf> {
-        self.text(key).map(PathBuf::from)
+    /// A path, which starts at the configuration's folder.
+    fn path(&self, key: &str, faults: &Faults<'_>) -> Option<PathBuf> {
+        Some(faults.source.beside(self.text(key)?))
     }
 }

@@ -36,7 +36,7 @@ impl Change {
             Change::Added(_) | Change::Removed(_) | Change::Changed(_) => return None,
             Change::BindAddr => "bind_addr",
             Change::RemoteAddr => "remote_addr",
-            Change::Links => "links",
+            Change::Links => "transport",
             Change::AuthorizedKeys => "authorized_keys",
             Change::RetryInterval => "retry_interval",
             Change::ControlSocket => "control_socket",

@@ -110,7 +110,7 @@ rows! {
     "server.heartbeat_timeout": Form::Seconds(LONG), Means("4/3 of `heartbeat_interval`");
         "A client that is silent for so long is gone, and its visitors are closed. 0: TCP alone decides."
     "server.control_socket": Path, Means("off"), needs Feature "status";
-        "Where the unix socket for `pinhole status` is made (mode 0600)."
+        "Where the unix socket for `pinhole status` is made (mode 0600). Relative to this file's folder."
     "server.services": Services, Required;
         "What is exposed, one table per service. The table must be there, and may be empty."
     "server.services.*": Table, Means("");
@@ -148,7 +148,7 @@ rows! {
     "client.prefer_ipv6": Form::Flag, Absent::Flag(false);
         "Try the server's IPv6 addresses first."
     "client.control_socket": Path, Means("off"), needs Feature "status";
-        "Where the unix socket for `pinhole status` is made (mode 0600)."
+        "Where the unix socket for `pinhole status` is made (mode 0600). Relative to this file's folder."
     "client.services": Services, Required;
         "What is offered, one table per service. The table must be there, and may be empty."
     "client.services.*": Table, Means("");

@@ -62,6 +62,17 @@ pub fn peek(socket: &socket2::Socket, place: &mut [u8]) -> io::Result<usize> {
     usize::try_from(n).map_err(|_| io::Error::last_os_error())
 }
 
+/// Whether writing a little to `file` will not wait.
+pub fn takes_more(file: &impl AsRawFd) -> bool {
+    let mut question = libc::pollfd {
+        fd: file.as_raw_fd(),
+        events: libc::POLLOUT,
+        revents: 0,
+    };
+    // SAFETY: one `pollfd` is what is pointed at, and stated.
+    unsafe { libc::poll(&mut question, 1, 0) != 0 }
+}
+
 /// Raises the number of files that this process may have open as far as it is allowed to. Gives what holds now.
 pub fn raise_open_files() -> u64 {
     let mut limit = libc::rlimit {

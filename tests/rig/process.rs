@@ -1,6 +1,6 @@
 //! A process that ends with its guard and shows what it wrote if the test fails.
 
-use std::io;
+use std::io::{self, PipeReader, PipeWriter};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::thread;
@@ -19,17 +19,32 @@ pub struct Process {
 impl Process {
     /// Starts `command`; `name` is what a failing test calls it.
     #[track_caller]
-    pub fn start(name: &str, mut command: Command) -> Process {
+    pub fn start(name: &str, command: Command) -> Process {
         let (reader, writer) = io::pipe().expect("a pipe");
-        let errors = writer.try_clone().expect("a second end of the pipe");
-        command.stdin(Stdio::null()).stdout(writer).stderr(errors);
+        Process::start_with(name, command, writer, Log::follow(reader))
+    }
+
+    /// The same, but nobody reads what it writes; it waits in the pipe.
+    #[track_caller]
+    pub fn start_unread(name: &str, command: Command) -> (Process, PipeReader) {
+        let (reader, writer) = io::pipe().expect("a pipe");
+        (
+            Process::start_with(name, command, writer, Log::follow(io::empty())),
+            reader,
+        )
+    }
+
+    #[track_caller]
+    fn start_with(name: &str, mut command: Command, output: PipeWriter, log: Arc<Log>) -> Process {
+        let errors = output.try_clone().expect("a second end of the pipe");
+        command.stdin(Stdio::null()).stdout(output).stderr(errors);
         let child = command
             .spawn()
             .unwrap_or_else(|error| panic!("{name} does not start: {error}"));
         Process {
             name: name.to_owned(),
             child,
-            log: Log::follow(reader),
+            log,
         }
     }
 

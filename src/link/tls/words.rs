@@ -42,11 +42,16 @@ fn certificate(error: &CertificateError) -> String {
     use CertificateError::*;
     match error {
         NotValidForNameContext { expected, presented } => {
-            let presented = presented.first().map_or("no name", String::as_str);
-            format!(
-                "the peer's certificate is for {presented}, not for {}: see hostname",
-                expected.to_str()
-            )
+            let expected = expected.to_str();
+            match presented.first() {
+                Some(presented) => {
+                    format!("the peer's certificate is for {presented}, not for {expected}: see hostname")
+                }
+                None => format!(
+                    "the peer's certificate has no subjectAltName, and CN alone does not count: make one for {expected} \
+                     (openssl: -addext subjectAltName=DNS:{expected})"
+                ),
+            }
         }
         NotValidForName => "the peer's certificate is for another name: see hostname".into(),
         UnknownIssuer => "the peer's certificate is of no authority that is trusted here: see trusted_root".into(),
