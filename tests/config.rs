@@ -418,7 +418,7 @@ mod both_roles {
             config::parse("[client]", "x.toml", Some(Role::Server))
                 .unwrap_err()
                 .to_string(),
-            "x.toml: has no [server], which -s asks for"
+            "x.toml: has no [server], and it is to be a server's"
         );
     }
 

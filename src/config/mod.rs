@@ -206,7 +206,7 @@ fn choose(document: &DeTable<'_>, role: Option<Role>, may_be_both: bool) -> Resu
         .collect();
     match (role, &present[..]) {
         (Some(role), _) if present.contains(&role) => in_build(role),
-        (Some(role), _) => Err(format!("has no [{}], which {} asks for", role.name(), role.flag())),
+        (Some(role), _) => Err(format!("has no [{0}], and it is to be a {0}'s", role.name())),
         (None, []) => Err(NO_BLOCK.to_owned()),
         (None, [role]) => in_build(*role),
         (None, _) if may_be_both => Ok(present.into_iter().filter(|role| in_build(*role).is_ok()).collect()),
