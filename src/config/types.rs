@@ -28,14 +28,6 @@ impl Role {
             Role::Client => "client",
         }
     }
-
-    /// The command-line flag that chooses this role.
-    pub fn flag(self) -> &'static str {
-        match self {
-            Role::Server => "-s",
-            Role::Client => "-c",
-        }
-    }
 }
 
 /// A complete configuration for one role.
