@@ -17,6 +17,10 @@ pub const MAX_NAME: usize = 255;
 /// Bytes of a reason in words at most, as sent; a longer one is cut.
 pub const MAX_REASON: usize = 200;
 
+/// A client's visitors are at most this many times the streams that it has room for: the tasks of some that were cut are
+/// not over yet.
+pub const VISITORS_PER_STREAM: u32 = 2;
+
 /// Registrations on one link at most.
 pub const MAX_SERVICES: u16 = 4096;
 
@@ -85,6 +89,9 @@ pub const fn streams(bytes: u64) -> u32 {
         fit as u32
     }
 }
+
+/// A link may have this many times the streams that are free for all: whatever one does, some are left for the others.
+pub const STREAM_SHARE: u32 = 15;
 
 /// Bytes of one datagram at most: what IPv4 carries.
 pub const MAX_DATAGRAM: usize = 65_507;
@@ -282,6 +289,11 @@ pub const STRANGER_DELAY: (u64, u64) = (100, 1000);
 
 /// Seconds until a source of failed proofs is forgotten.
 pub const STRANGER_FORGET: u64 = 60;
+
+/// Lines in so many seconds about one thing that others can make happen as often as they like; the rest is for debug.
+pub const LOG_LINES: u32 = 20;
+/// See [`LOG_LINES`].
+pub const LOG_TIME: u64 = 10;
 
 /// Seconds between two log lines about strangers.
 pub const STRANGER_LOG: u64 = 10;

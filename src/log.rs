@@ -15,10 +15,11 @@ use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use log::{LevelFilter, Log, Metadata, Record};
 
+use crate::limits;
 use crate::net::sys;
 
 const CRATE: &str = "pinhole";
@@ -244,6 +245,32 @@ pub(crate) fn date(days: u64) -> (u64, u64, u64) {
 #[derive(Default)]
 pub struct Repeats {
     last: String,
+    ration: Ration,
+}
+
+/// How often something may be said that others can make happen as often as they like.
+#[derive(Default)]
+pub struct Ration {
+    since: Option<Instant>,
+    lines: u32,
+}
+
+impl Ration {
+    /// Whether there is a line left for it now.
+    pub fn spend(&mut self) -> bool {
+        let is_over = |since: Instant| since.elapsed() >= Duration::from_secs(limits::LOG_TIME);
+        if self.since.is_none_or(is_over) {
+            *self = Ration {
+                since: Some(Instant::now()),
+                lines: limits::LOG_LINES,
+            };
+        }
+        self.lines = match self.lines.checked_sub(1) {
+            Some(left) => left,
+            None => return false,
+        };
+        true
+    }
 }
 
 impl Repeats {
@@ -253,7 +280,15 @@ impl Repeats {
             return log::Level::Debug;
         }
         what.clone_into(&mut self.last);
-        log::Level::Warn
+        match self.ration.spend() {
+            true => log::Level::Warn,
+            false => log::Level::Debug,
+        }
+    }
+
+    /// It came right: the same is news again.
+    pub fn forget(&mut self) {
+        self.last.clear();
     }
 }
 
@@ -267,6 +302,18 @@ mod tests {
 
     fn shown(filter: &str, target: &str) -> LevelFilter {
         Filter::parse(filter).0.level(target)
+    }
+
+    #[test]
+    fn what_others_can_repeat_is_said_so_often() {
+        let mut ration = Ration::default();
+        let said = (0..1000).filter(|_| ration.spend()).count();
+        assert_eq!(said, limits::LOG_LINES as usize);
+        let mut repeats = Repeats::default();
+        let warned = (0..1000)
+            .filter(|n| repeats.level(["one", "other"][n % 2]) == Level::Warn)
+            .count();
+        assert_eq!(warned, limits::LOG_LINES as usize);
     }
 
     #[test]

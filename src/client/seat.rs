@@ -13,7 +13,7 @@ use crate::net::link::{Ended, Link, Owner};
 use crate::net::pump;
 use crate::net::task::{self, Flag, Owned};
 use crate::net::wire::Wire;
-use crate::proto::{Decline, Leave, Protocol, StreamId, Visit};
+use crate::proto::{Cause, Decline, Leave, Protocol, StreamId, Visit};
 
 use super::services::Service;
 use super::{Client, services, udp};
@@ -186,6 +186,9 @@ impl Owner for Seat {
 
     fn on_open(&self, link: &Rc<Link>, stream: StreamId, id: u16, visit: Visit) {
         let Some(service) = self.held(id) else { return };
+        if link.process.is_crowded() {
+            return link.refuse(stream, Cause::Full);
+        }
         let config = service.config();
         debug!("visitor service={} peer={visit}", config.name);
         if config.kind == Kind::Udp {

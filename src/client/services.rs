@@ -5,7 +5,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use log::info;
+use log::Level;
 
 use crate::config::{self, Local};
 use crate::limits;
@@ -33,6 +33,7 @@ pub(super) struct Service {
     /// Registers it again.
     renewal: RefCell<Option<Owned>>,
     refusals: RefCell<Repeats>,
+    announced: RefCell<Repeats>,
     failures: RefCell<Repeats>,
 }
 
@@ -46,6 +47,7 @@ impl Service {
             backoff: RefCell::default(),
             renewal: RefCell::default(),
             refusals: RefCell::default(),
+            announced: RefCell::default(),
             failures: RefCell::default(),
         })
     }
@@ -57,10 +59,18 @@ impl Service {
 
     /// The server has it, public at this address.
     pub fn on_registered(&self, public: &str) {
-        info!("service is registered service={} addr={public}", self.config().name);
+        let level = match self.announced.borrow_mut().level(public) {
+            Level::Warn => Level::Info,
+            level => level,
+        };
+        log::log!(
+            level,
+            "service is registered service={} addr={public}",
+            self.config().name
+        );
         *self.public.borrow_mut() = Some(public.to_owned());
         *self.backoff.borrow_mut() = None;
-        *self.refusals.borrow_mut() = Repeats::default();
+        self.refusals.borrow_mut().forget();
         self.last_error.borrow_mut().clear();
     }
 
@@ -82,7 +92,7 @@ impl Service {
     pub fn on_withdrawn(&self) {
         self.on_link_down();
         *self.backoff.borrow_mut() = None;
-        *self.refusals.borrow_mut() = Repeats::default();
+        self.refusals.borrow_mut().forget();
         self.last_error.borrow_mut().clear();
     }
 
@@ -94,6 +104,7 @@ impl Service {
     /// There is no link to the server.
     pub fn on_link_down(&self) {
         self.public.borrow_mut().take();
+        self.announced.borrow_mut().forget();
         self.renew(None);
     }
 

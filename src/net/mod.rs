@@ -49,7 +49,7 @@ pub mod watch;
 pub mod watch;
 pub mod wire;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -66,6 +66,8 @@ pub struct Process {
     pub names: names::Names,
     instance: [u8; 16],
     began: Instant,
+    /// Visitors whose tasks are not over.
+    visitors: Cell<u32>,
     /// Lent within one poll to whoever reads a wire, and to whoever gathers frames for one.
     received: RefCell<Box<[u8]>>,
     transmit: RefCell<Transmit>,
@@ -80,6 +82,7 @@ impl Process {
             names: names::Names::default(),
             instance: random()?,
             began: Instant::now(),
+            visitors: Cell::new(0),
             received: RefCell::new(vec![0; limits::READ_BUFFER].into()),
             transmit: RefCell::new(Transmit::new(limits::TRANSMIT_BUFFER)),
             run: RefCell::default(),
@@ -94,6 +97,11 @@ impl Process {
     /// The same moment, as the runtime counts.
     pub fn instant(&self, time: Time) -> Instant {
         self.began + Duration::from_micros(time.0)
+    }
+
+    /// Whether visitors come faster than those that left are gone.
+    pub fn is_crowded(&self) -> bool {
+        self.visitors.get() >= self.budget.max_streams().saturating_mul(limits::VISITORS_PER_STREAM)
     }
 
     /// Seconds since the start.

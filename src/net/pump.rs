@@ -14,6 +14,7 @@ use crate::proto::{Cause, Event, Leave, StreamId, Time, Transmit, Turn};
 
 use super::link::{Ended, Link, Owner};
 use super::pace::Pace;
+use super::task;
 use super::wire::{Received, Wire};
 
 /// Runs `link` over `wire` until it ends; `early` came behind the peer's Hello. `prove_by`: a server's limit for a
@@ -66,7 +67,13 @@ impl Pump<'_> {
 
     fn rounds(&mut self, cx: &mut Context<'_>) -> Result<(), Ended> {
         let mut moved = true;
-        for _ in 0..limits::BUSY_ROUNDS {
+        // Of strangers there may be many.
+        let rounds = if self.prove_by.is_some() {
+            1
+        } else {
+            limits::BUSY_ROUNDS
+        };
+        for _ in 0..rounds {
             let now = self.link.process.now();
             // What came while this process was stopped is a sign of life, too.
             moved = self.receive(cx, now)?;
@@ -77,7 +84,7 @@ impl Pump<'_> {
             }
         }
         if moved {
-            cx.waker().wake_by_ref();
+            task::yield_now(cx);
         }
         self.arm(cx);
         Ok(())

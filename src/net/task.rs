@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::pin::{Pin, pin};
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use tokio::task::JoinHandle;
 
@@ -48,6 +48,12 @@ pub fn detach(work: impl Future<Output = ()> + 'static) {
 /// Each kind of future that tokio sees is 4 KiB of a router's flash: it sees this one.
 fn start(work: Pin<Box<dyn Future<Output = ()>>>) -> JoinHandle<()> {
     tokio::task::spawn_local(work)
+}
+
+/// Wakes this task once the runtime has looked at sockets and timers. One that wakes itself is polled before that, again
+/// and again.
+pub fn yield_now(cx: &mut Context<'_>) {
+    let _ = pin!(tokio::task::yield_now()).poll(cx);
 }
 
 /// What one task waits for and others raise.

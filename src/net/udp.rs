@@ -17,7 +17,8 @@ use crate::proto::{Cause, StreamId, Time};
 use super::bell::Bell;
 use super::link::Link;
 use super::sys;
-use super::visitor::{Counters, add};
+use super::task;
+use super::visitor::{Counters, add, arrive, depart};
 
 /// A UDP socket.
 pub struct UdpSocket {
@@ -203,8 +204,7 @@ impl Way {
 impl Flow {
     /// Of a stream that was just opened.
     pub fn new(link: &Rc<Link>, stream: StreamId, counters: &Rc<Counters>) -> Rc<Flow> {
-        add(&counters.visitors, 1);
-        counters.open.set(counters.open.get() + 1);
+        arrive(link, counters);
         Rc::new(Flow {
             stream,
             link: link.clone(),
@@ -320,7 +320,7 @@ impl Flow {
                 return Poll::Pending;
             }
         }
-        cx.waker().wake_by_ref();
+        task::yield_now(cx);
         Poll::Pending
     }
 }
@@ -332,7 +332,7 @@ fn total(datagrams: &[Box<[u8]>]) -> usize {
 impl Drop for Flow {
     fn drop(&mut self) {
         self.link.early.set(self.link.early.get() - total(&self.early.borrow()));
-        self.counters.open.set(self.counters.open.get().saturating_sub(1));
+        depart(&self.link, &self.counters);
     }
 }
 

@@ -55,8 +55,7 @@ pub struct Visitor {
 impl Visitor {
     /// Of a stream that was just opened.
     pub fn new(link: &Rc<Link>, stream: StreamId, counters: &Rc<Counters>) -> Rc<Visitor> {
-        add(&counters.visitors, 1);
-        counters.open.set(counters.open.get() + 1);
+        arrive(link, counters);
         Rc::new(Visitor {
             stream,
             link: link.clone(),
@@ -229,8 +228,21 @@ impl Visitor {
 
 impl Drop for Visitor {
     fn drop(&mut self) {
-        self.counters.open.set(self.counters.open.get().saturating_sub(1));
+        depart(&self.link, &self.counters);
     }
+}
+
+/// One more of a service, and of the process.
+pub(super) fn arrive(link: &Link, counters: &Counters) {
+    add(&counters.visitors, 1);
+    counters.open.set(counters.open.get() + 1);
+    link.process.visitors.set(link.process.visitors.get() + 1);
+}
+
+/// One less.
+pub(super) fn depart(link: &Link, counters: &Counters) {
+    counters.open.set(counters.open.get().saturating_sub(1));
+    link.process.visitors.set(link.process.visitors.get().saturating_sub(1));
 }
 
 /// Counts on.

@@ -53,9 +53,10 @@ impl Budget {
         self.grown.get()
     }
 
-    /// Takes the reserve of one stream; false: all are in use.
-    pub(super) fn admit(&self) -> bool {
-        let admitted = self.streams.get() < self.max_streams;
+    /// Takes the reserve of one stream for a link that has `held` of them; false: all are in use, or its share of them.
+    pub(super) fn admit(&self, held: u32) -> bool {
+        let free = self.max_streams.saturating_sub(self.streams.get());
+        let admitted = held < free.saturating_mul(limits::STREAM_SHARE);
         self.streams.set(self.streams.get() + u32::from(admitted));
         admitted
     }
@@ -413,11 +414,23 @@ mod tests {
     fn the_budget_admits_as_many_streams_as_it_has_reserves() {
         let budget = Budget::new(limits::MIN_BUDGET);
         let most = budget.max_streams();
-        assert_eq!((0..most + 5).filter(|_| budget.admit()).count() as u32, most);
+        assert_eq!((0..most + 5).filter(|_| budget.admit(0)).count() as u32, most);
         assert!(!budget.admit_accepted(), "counted, though one too many");
         budget.release();
         budget.release();
-        assert!(budget.admit());
+        assert!(budget.admit(0));
         assert_eq!(budget.streams(), most);
+    }
+
+    #[test]
+    fn one_link_leaves_some_streams_to_the_others() {
+        let budget = Budget::new(limits::MIN_BUDGET);
+        let mut held = 0;
+        while budget.admit(held) {
+            held += 1;
+        }
+        let left = budget.max_streams() - held;
+        assert!(left > 0 && held > 14 * left, "{held} held, {left} left");
+        assert!(budget.admit(0), "another link");
     }
 }

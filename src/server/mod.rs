@@ -263,6 +263,12 @@ impl Server {
         self.links.borrow().get(&id)?.link.clone()
     }
 
+    /// Whether more clients have proven something than may.
+    fn is_full(&self) -> bool {
+        let links = self.links.borrow();
+        links.values().filter(|entry| !entry.is_stranger()).count() > limits::MAX_LINKS
+    }
+
     /// Links whose clients have proven something.
     fn clients(&self) -> Vec<Rc<Link>> {
         let links = self.links.borrow();

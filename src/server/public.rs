@@ -8,6 +8,7 @@ use std::time::Duration;
 use log::{Level, debug, warn};
 
 use crate::limits;
+use crate::log::Repeats;
 use crate::net::socket::{Listener, Socket};
 use crate::net::task::{self, Owned};
 use crate::net::visitor::add;
@@ -33,6 +34,7 @@ pub fn open(
 
 async fn accept(server: &Rc<Server>, service: &Rc<Service>, listener: &Listener) {
     let mut prefaces = Prefaces::default();
+    let mut failures = Repeats::default();
     loop {
         match listener.accept().await {
             Ok((socket, from)) => {
@@ -43,7 +45,8 @@ async fn accept(server: &Rc<Server>, service: &Rc<Service>, listener: &Listener)
                 receive(server, service, socket, visit, &mut prefaces);
             }
             Err(error) => {
-                warn!("cannot accept a visitor addr={}: {error}", listener.address());
+                let level = failures.level(&error.to_string());
+                log::log!(level, "cannot accept a visitor addr={}: {error}", listener.address());
                 tokio::time::sleep(Duration::from_millis(limits::ACCEPT_REST)).await;
             }
         }

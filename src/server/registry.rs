@@ -45,7 +45,8 @@ pub struct Registry {
 #[derive(Default)]
 struct Place {
     member: Option<Member>,
-    contested: bool,
+    /// Who wants it from its member.
+    claimant: Option<Member>,
 }
 
 impl Registry {
@@ -84,9 +85,9 @@ impl Registry {
                 place.member = Some(member);
                 Claim::Replaced(old)
             }
-            Some(_) if place.contested => Claim::Busy,
+            Some(_) if place.claimant.is_some() => Claim::Busy,
             Some(old) => {
-                place.contested = true;
+                place.claimant = Some(member);
                 Claim::Contested(old)
             }
         }
@@ -97,7 +98,10 @@ impl Registry {
         let Some(place) = self.places.get_mut(&service) else {
             return false;
         };
-        place.contested = false;
+        if place.claimant.take_if(|known| *known == claimant).is_none() {
+            // The claimant has left.
+            return false;
+        }
         let free = place.member.is_none_or(|member| member == incumbent && !alive);
         if free {
             place.member = Some(claimant);
@@ -122,6 +126,9 @@ impl Registry {
     }
 
     fn void(&mut self, is_void: &dyn Fn(&Member) -> bool) -> Vec<ServiceId> {
+        for place in self.places.values_mut() {
+            place.claimant.take_if(|member| is_void(member));
+        }
         let places = self.places.iter_mut();
         let left =
             places.filter_map(|(&service, place)| place.member.take_if(|member| is_void(member)).map(|_| service));
@@ -191,6 +198,19 @@ mod tests {
         registry.claim(ONE, member(3, 3));
         assert!(!registry.settle(ONE, member(1, 1), false, member(2, 2)));
         assert_eq!(registry.pick(ONE), Some(member(3, 3)));
+    }
+
+    #[test]
+    fn a_contest_ends_with_its_claimant() {
+        let mut registry = registry();
+        registry.claim(ONE, member(1, 1));
+        assert_eq!(registry.claim(ONE, member(2, 2)), Claim::Contested(member(1, 1)));
+        assert_eq!(registry.leave(2), []);
+        assert_eq!(registry.claim(ONE, member(3, 3)), Claim::Contested(member(1, 1)));
+        assert_eq!(registry.unregister(3, 0), None);
+        assert!(!registry.settle(ONE, member(1, 1), false, member(3, 3)));
+        assert_eq!(registry.pick(ONE), Some(member(1, 1)));
+        assert_eq!(registry.claim(ONE, member(4, 4)), Claim::Contested(member(1, 1)));
     }
 
     #[test]

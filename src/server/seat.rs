@@ -4,14 +4,14 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use log::{debug, info, warn};
+use log::{Level, debug};
 
 use crate::config::Kind;
 use crate::limits;
 use crate::net::link::{Link, Owner};
 use crate::net::task::Owned;
 use crate::net::visitor::{Visitor, add};
-use crate::proto::{Cause, Decline, Protocol, Registration};
+use crate::proto::{Cause, Decline, Leave, Protocol, Registration};
 
 use super::port::{self, Candidates, Port};
 use super::registry::{Claim, LinkId, Member, ServiceId};
@@ -33,6 +33,7 @@ struct No<'a> {
     to_log: &'a str,
 }
 
+const FULL: &str = "the server has too many clients";
 const UNPROVEN: &str = "unknown service or wrong token";
 
 impl Seat {
@@ -91,9 +92,7 @@ impl Seat {
         match () {
             () if !same => no(Decline::WrongProtocol, words),
             () if self.server.is_retiring(self.id) => no(Decline::Unavailable, "this link's keys are out of date"),
-            () if self.server.clients().len() > limits::MAX_LINKS => {
-                no(Decline::Full, "the server has too many clients")
-            }
+            () if self.server.is_full() => no(Decline::Full, FULL),
             () => Ok(()),
         }
     }
@@ -153,6 +152,9 @@ impl Owner for Seat {
         };
         if let Err(no) = refused {
             self.refuse(link, &registration, &no);
+            if no.code == Decline::Full {
+                link.leave(Leave::Full, FULL);
+            }
         }
     }
 
@@ -194,8 +196,13 @@ impl Server {
         match opened {
             Ok(address) => {
                 service.last_error.borrow_mut().clear();
+                service.declines.borrow_mut().forget();
+                let level = match service.ups.borrow_mut().spend() {
+                    true => Level::Info,
+                    false => Level::Debug,
+                };
                 let (name, peer) = (&config.name, link.who());
-                info!("service is up service={name} addr={address} peer={peer}");
+                log::log!(level, "service is up service={name} addr={address} peer={peer}");
                 link.accept(registration, config.token.as_bytes(), &address);
             }
             Err(error) => {
@@ -278,15 +285,18 @@ impl Server {
 
     /// Warns; but not each time the same.
     fn log_refusal(&self, link: &Rc<Link>, registration: &Registration, no: &No<'_>) {
-        let repeated = match self.services.named(&registration.name) {
-            Some(service) => service.last_error.replace(no.to_log.into()) == no.to_log,
-            None => !self.strangers.borrow_mut().may_log(self.process.now()),
+        let level = match self.services.named(&registration.name) {
+            Some(service) => {
+                service.last_error.replace(no.to_log.into());
+                service.declines.borrow_mut().level(no.to_log)
+            }
+            None if self.strangers.borrow_mut().may_log(self.process.now()) => Level::Warn,
+            None => Level::Debug,
         };
         let (name, peer, reason) = (&registration.name, link.who(), no.to_log);
-        if repeated {
-            debug!("registration is refused service={name} peer={peer} reason=\"{reason}\"");
-        } else {
-            warn!("registration is refused service={name} peer={peer} reason=\"{reason}\"");
-        }
+        log::log!(
+            level,
+            "registration is refused service={name} peer={peer} reason=\"{reason}\""
+        );
     }
 }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use log::info;
 
 use crate::config;
-use crate::log::Repeats;
+use crate::log::{Ration, Repeats};
 use crate::net::visitor::Counters;
 
 use super::port::Port;
@@ -32,6 +32,10 @@ pub struct Service {
     pub last_error: RefCell<String>,
     /// Why the last visitor was not let in.
     pub refusals: RefCell<Repeats>,
+    /// Why the last registration was refused.
+    pub declines: RefCell<Repeats>,
+    /// Of the lines that say that it is up.
+    pub ups: RefCell<Ration>,
     config: RefCell<Rc<config::ServerService>>,
 }
 
@@ -45,6 +49,8 @@ impl Services {
             port: RefCell::default(),
             last_error: RefCell::default(),
             refusals: RefCell::default(),
+            declines: RefCell::default(),
+            ups: RefCell::default(),
             config: RefCell::new(Rc::new(config.clone())),
         });
         self.list.borrow_mut().insert(id, service.clone());

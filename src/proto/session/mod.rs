@@ -178,7 +178,7 @@ impl Session {
     pub fn open(&mut self, now: Time, id: u16, visit: Visit) -> Option<StreamId> {
         let protocol = self.accepted_as(id)?;
         let crowded = protocol == Protocol::Udp && self.flow_room() == 0;
-        if self.leaving.is_some() || crowded || !self.budget.admit() {
+        if self.leaving.is_some() || crowded || !self.budget.admit(self.streams.live()) {
             return None;
         }
         let Some(stream) = self.streams.vacant() else {
