@@ -408,12 +408,18 @@ fn client_whose_every_service_is_refused_comes_more_and_more_rarely() {
         tunnel.client().log().all("connected server=").len() == 3
     });
     assert_eq!(tunnel.client().log().all("INFO  client: connected").len(), 1);
-    let waits: Vec<u64> = tunnel.client().log().all("retry in").iter().map(retry).collect();
+    let waits: Vec<u64> = tunnel
+        .client()
+        .log()
+        .all("retry in")
+        .iter()
+        .map(|line| retry(line))
+        .collect();
     assert!(waits.len() == 2 && waits[0] >= 750 && waits[1] >= 1500, "{waits:?}");
 }
 
 /// ms, of a line that ends with when the client tries again.
-fn retry(line: &String) -> u64 {
+fn retry(line: &str) -> u64 {
     let number = line
         .rsplit_once("retry in ")
         .and_then(|(_, rest)| rest.strip_suffix(" ms"));
