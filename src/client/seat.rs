@@ -106,6 +106,7 @@ impl Seat {
                 .register(number, protocol, &config.name, config.token.as_bytes())
             {
                 self.held.borrow_mut().insert(number, service.clone());
+                service.on_asked();
                 return;
             }
         }

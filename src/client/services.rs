@@ -57,6 +57,11 @@ impl Service {
         self.config.borrow().clone()
     }
 
+    /// A link asks for it: where it is public is news again.
+    pub fn on_asked(&self) {
+        self.announced.borrow_mut().forget();
+    }
+
     /// The server has it, public at this address.
     pub fn on_registered(&self, public: &str) {
         let level = match self.announced.borrow_mut().level(public) {
@@ -104,7 +109,6 @@ impl Service {
     /// There is no link to the server.
     pub fn on_link_down(&self) {
         self.public.borrow_mut().take();
-        self.announced.borrow_mut().forget();
         self.renew(None);
     }
 
