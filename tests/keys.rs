@@ -91,10 +91,7 @@ fn nodelay_of_a_service_is_on_both_its_sockets() {
         }
         let tunnel = builder.with(service).start();
         let (_near, _far) = visit(&tunnel, &door);
-        for (process, address) in [
-            (tunnel.server(), tunnel.public("service")),
-            (tunnel.client(), door.address()),
-        ] {
+        for (process, address) in ends(&tunnel, &door) {
             let Some(options) = options(process, address) else {
                 return;
             };
@@ -110,16 +107,21 @@ fn visitors_and_local_services_are_probed() {
     let builder = Tunnel::builder().service("service", Kind::Tcp, door.address());
     let tunnel = builder.link_line(Role::Server, "tcp.keepalive_secs = 0").start();
     let (_near, _far) = visit(&tunnel, &door);
-    for (process, address) in [
-        (tunnel.server(), tunnel.public("service")),
-        (tunnel.client(), door.address()),
-    ] {
+    for (process, address) in ends(&tunnel, &door) {
         let Some(options) = options(process, address) else {
             return;
         };
         let (idle, interval) = options.keepalive.expect("probes");
         assert!(idle <= 300 && interval <= 60, "after {idle} s, every {interval} s");
     }
+}
+
+/// Which process has a socket of the visitor, and at which address.
+fn ends<'a>(tunnel: &'a Tunnel, door: &Door) -> [(&'a Process, SocketAddr); 2] {
+    [
+        (tunnel.server(), tunnel.public("service")),
+        (tunnel.client(), door.address()),
+    ]
 }
 
 /// A visitor, and where it has led to.

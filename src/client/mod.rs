@@ -43,9 +43,9 @@ use crate::config;
 use crate::limits;
 use crate::link::Setup;
 use crate::log::Repeats;
-use crate::net::Process;
 use crate::net::link::Ended;
 use crate::net::task::{Flag, Stop, until};
+use crate::net::{self, Process};
 use crate::proto::{End, Leave};
 use crate::transport;
 
@@ -161,16 +161,14 @@ impl Client {
     }
 
     fn backoff(&self) -> Backoff {
-        let seed = crate::net::random().map(u64::from_ne_bytes).unwrap_or_default();
         let least = Duration::from_millis(limits::MIN_RETRY);
-        Backoff::new(least, self.config().retry_interval, seed)
+        Backoff::new(least, self.config().retry_interval, net::seed())
     }
 
     /// Of a client whose link ended because the server took none of its services: that needs a change of configuration.
     fn backoff_in_vain(&self) -> Backoff {
-        let seed = crate::net::random().map(u64::from_ne_bytes).unwrap_or_default();
         let seconds = Duration::from_secs;
-        Backoff::new(seconds(1), seconds(limits::MAX_REFUSED_RETRY), seed)
+        Backoff::new(seconds(1), seconds(limits::MAX_REFUSED_RETRY), net::seed())
     }
 
     /// Uses a link until it is over: how long it lived, and how it ended; `None`: a new one is wanted in its place.

@@ -159,8 +159,7 @@ impl Service {
             Decline::Withdrawn => (Duration::from_millis(limits::MIN_RETRY), own),
             Decline::Unavailable | Decline::Full | Decline::Other => (own, own),
         };
-        let seed = crate::net::random().map(u64::from_ne_bytes).unwrap_or_default();
-        Backoff::new(least, most, seed)
+        Backoff::new(least, most, crate::net::seed())
     }
 }
 

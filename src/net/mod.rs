@@ -130,6 +130,11 @@ impl Process {
     }
 }
 
+/// For what should differ between processes, and need not be secret.
+pub fn seed() -> u64 {
+    random().map(u64::from_ne_bytes).unwrap_or_default()
+}
+
 /// Random bytes.
 pub fn random<const N: usize>() -> Result<[u8; N], getrandom::Error> {
     let mut bytes = [0; N];
