@@ -1,6 +1,7 @@
 //! The protocol held against its documentation: bytes by hand, liars, and thousands of simulated links.
 #![allow(clippy::unwrap_used)]
 
+mod claims;
 mod hostile;
 mod literal;
 mod order;
