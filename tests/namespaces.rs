@@ -144,6 +144,7 @@ fn server_that_moves_is_found_under_its_name() {
     let hosts = dir.write("hosts", "203.0.113.2 server.test\n");
     let client = world.home.inside(|| client_that_sees(&tunnel, &hosts, "/etc/hosts"));
     client.wait_for("INFO  client: connected server=203.0.113.2:");
+    client.wait_for("INFO  client: service is registered service=echo");
     world.ip(&world.world, "address delete 203.0.113.2/24 dev wan");
     world.ip(&world.world, "address add 203.0.113.3/24 dev wan");
     dir.write("hosts", "203.0.113.3 server.test\n");

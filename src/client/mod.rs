@@ -68,7 +68,7 @@ pub struct Client {
     wanted: Flag,
     last_error: RefCell<String>,
     warned: Cell<bool>,
-    /// The last link served nothing.
+    /// The last link ended because the server took none of the services.
     is_in_vain: Cell<bool>,
 }
 
@@ -183,7 +183,7 @@ impl Client {
                 Next::Ended(ended) => Some(ended.to_string()),
                 Next::Wanted => None,
             };
-            self.is_in_vain.set(ended.is_some() && !seat.link.is_proven());
+            self.is_in_vain.set(ended.is_some() && seat.was_in_vain());
             return (seat.lived(), ended);
         }
     }

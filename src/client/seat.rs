@@ -30,6 +30,8 @@ pub struct Seat {
     next_number: Cell<u16>,
     /// The server has asked for a new link in this one's place.
     renewing: Cell<bool>,
+    /// The server has refused a service.
+    refused: Cell<bool>,
     ended: Cell<Option<Ended>>,
     over: Cell<bool>,
     end: Flag,
@@ -47,6 +49,7 @@ impl Seat {
             held: RefCell::default(),
             next_number: Cell::new(0),
             renewing: Cell::new(false),
+            refused: Cell::new(false),
             ended: Cell::default(),
             over: Cell::new(false),
             end: Flag::default(),
@@ -81,6 +84,11 @@ impl Seat {
     /// For how long the link has been there.
     pub fn lived(&self) -> Duration {
         Duration::from_micros(self.link.process.now().since(self.link.since))
+    }
+
+    /// Whether the server took none of the services that it was asked for.
+    pub fn was_in_vain(&self) -> bool {
+        self.refused.get() && !self.link.is_proven()
     }
 
     fn is_in_use(&self) -> bool {
@@ -173,6 +181,7 @@ impl Owner for Seat {
         let Some(service) = self.held.borrow_mut().remove(&id) else {
             return;
         };
+        self.refused.set(true);
         if self.is_in_use() {
             let wait = service.on_declined(code, reason);
             let (client, again) = (self.client.clone(), service.clone());
