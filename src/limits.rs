@@ -218,7 +218,8 @@ pub const CONNECT_TIME: u64 = 10;
 /// ms between attempts to connect to a unix socket whose queue is full.
 pub const UNIX_RETRY: u64 = 10;
 
-/// Seconds that a service's incumbent has to answer when another client wants its place.
+/// Seconds that a service's incumbent has to answer when another client wants its place, and the server when a newer
+/// link is in the place of one that still has visitors.
 pub const CONTEST_TIME: u64 = 4;
 
 /// Seconds until a client that uses a later address of its server looks whether the first one answers again.
@@ -232,6 +233,9 @@ pub const DRAIN_TIME: u64 = 3600;
 
 /// Links of a client at most that live on for their visitors while a newer one is in use; the oldest gives way.
 pub const MAX_REPLACED: usize = 8;
+
+/// Seconds between two new links that somebody asks for: each has time to be made.
+pub const RECONNECT_REST: u64 = 3;
 
 /// Seconds for goodbyes to leave when the process ends.
 pub const GOODBYE_TIME: u64 = 1;

@@ -3,6 +3,8 @@
 //!
 //! Nothing is applied before the files were left alone for a moment and nobody has one open for writing, nor unless all
 //! of it is right: whoever writes a file in place has half of it there for a while. A process keeps its role.
+//!
+//! SIGUSR1, which asks for a new link, is heard here too.
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -18,7 +20,7 @@ use crate::config::diff::{Change, diff};
 use crate::config::{self, Config, Errors, Input, Role};
 use crate::control::{ControlSocket, Reporting};
 use crate::limits;
-use crate::net::signals::Hangups;
+use crate::net::signals::{Wish, Wishes};
 use crate::net::task::Owned;
 use crate::net::watch::Watch;
 
@@ -27,6 +29,9 @@ pub trait Running: Reporting {
     /// Makes `new` hold, `changes` being what is different from what holds. Says in the log what cannot be done, and
     /// gives what holds then.
     fn reload(self: Rc<Self>, new: Config, changes: Vec<Change>) -> Reloading;
+
+    /// Makes a new link at once: the way to the peer is another one.
+    fn reconnect(&self);
 }
 
 /// See [`Running::reload`].
@@ -35,20 +40,23 @@ pub type Reloading = Pin<Box<dyn Future<Output = Config>>>;
 /// A file that is to be followed.
 pub struct Followed {
     file: PathBuf,
-    hangups: Hangups,
+    reloads: Wishes,
+    reconnects: Wishes,
 }
 
 impl Followed {
-    /// From the call on, a SIGHUP is a question for a reload.
+    /// From the call on, a SIGHUP is a question for a reload, and a SIGUSR1 for a new link.
     pub fn new(file: &Path) -> io::Result<Followed> {
         Ok(Followed {
             file: file.to_owned(),
-            hangups: Hangups::new()?,
+            reloads: Wishes::new(Wish::Reload)?,
+            reconnects: Wishes::new(Wish::Reconnect)?,
         })
     }
 
     /// Follows it for `running`, for which `config` was read from it, until what this gives is dropped.
-    pub fn follow(self, running: Rc<dyn Running>, control: Rc<ControlSocket>, config: Config) -> Owned {
+    pub fn follow(self, running: Rc<dyn Running>, control: Rc<ControlSocket>, config: Config) -> [Owned; 2] {
+        let reconnects = Owned::spawn(reconnect(self.reconnects, running.clone()));
         let follower = Follower {
             running,
             control,
@@ -58,12 +66,12 @@ impl Followed {
             },
             paths: paths(&self.file, config.inputs()),
             file: self.file,
-            hangups: self.hangups,
+            reloads: self.reloads,
             holds: config,
             has_complained: false,
             is_partial: false,
         };
-        Owned::spawn(follower.run())
+        [Owned::spawn(follower.run()), reconnects]
     }
 }
 
@@ -75,7 +83,7 @@ struct Follower {
     file: PathBuf,
     /// The files that are followed: `file`, and those that were read with it last time.
     paths: Vec<PathBuf>,
-    hangups: Hangups,
+    reloads: Wishes,
     /// What runs.
     holds: Config,
     /// What was read last was wrong, and nobody was told that it no longer is.
@@ -151,7 +159,7 @@ impl Follower {
     /// Waits until a file may have changed, or it is time to try again what could not be done; true: until somebody asks
     /// for a reload.
     async fn stirred(&self, watch: Option<&Watch>) -> bool {
-        let mut asked = pin!(self.hangups.next());
+        let mut asked = pin!(self.reloads.next());
         let mut retry = pin!(async {
             match self.is_partial {
                 true => tokio::time::sleep(Duration::from_secs(limits::RELOAD_RETRY)).await,
@@ -223,6 +231,14 @@ impl Follower {
                 limits::RELOAD_RETRY
             ),
         }
+    }
+}
+
+/// Obeys the first SIGUSR1 at once; of many that follow, one in a while.
+async fn reconnect(reconnects: Wishes, running: Rc<dyn Running>) {
+    while reconnects.next().await.is_ok() {
+        running.reconnect();
+        tokio::time::sleep(Duration::from_secs(limits::RECONNECT_REST)).await;
     }
 }
 

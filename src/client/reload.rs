@@ -24,6 +24,12 @@ impl Running for Client {
             Config::Client(new)
         })
     }
+
+    /// What is there is left once the new link is, and at once if it no longer answers.
+    fn reconnect(&self) {
+        info!("a new link is asked for");
+        self.wanted.raise();
+    }
 }
 
 impl Client {

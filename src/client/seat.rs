@@ -146,7 +146,13 @@ impl Seat {
 
     async fn part(&self) {
         let second = Duration::from_secs(1);
+        let since = self.link.process.now();
+        self.link.hasten();
         for passed in 0..limits::DRAIN_TIME {
+            if passed == limits::CONTEST_TIME && self.link.heard() <= since {
+                debug!("link does not answer server={}", self.link.peer);
+                return self.leave();
+            }
             if passed == limits::RENEW_TIME {
                 let held = core::mem::take(&mut *self.held.borrow_mut());
                 held.keys().for_each(|&number| self.link.unregister(number));

@@ -12,7 +12,7 @@
 //! proxy     the way to the server through an HTTP or SOCKS5 proxy
 //! proxy_protocol   who a visitor is, told before its first byte                        (pure)
 //! bell      wakes a task from outside
-//! signals   SIGTERM, SIGINT and SIGHUP as futures
+//! signals   SIGTERM, SIGINT, SIGHUP and SIGUSR1 as futures
 //! watch     files that may change
 //! control   the status socket
 //! ```

@@ -17,13 +17,26 @@ pub fn shutdown() -> io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// SIGHUPs: somebody wants the configuration to be read again.
-pub struct Hangups(UnixStream);
+/// What somebody may ask for again and again.
+#[derive(Clone, Copy)]
+pub enum Wish {
+    /// SIGHUP: the configuration is to be read again.
+    Reload,
+    /// SIGUSR1: a new link is to be made.
+    Reconnect,
+}
 
-impl Hangups {
+/// Signals of one kind.
+pub struct Wishes(UnixStream);
+
+impl Wishes {
     /// From the call on they are counted, and end the process no more. Inside the runtime.
-    pub fn new() -> io::Result<Hangups> {
-        UnixStream::from_std(pipe(&[libc::SIGHUP])?).map(Hangups)
+    pub fn new(wish: Wish) -> io::Result<Wishes> {
+        let signal = match wish {
+            Wish::Reload => libc::SIGHUP,
+            Wish::Reconnect => libc::SIGUSR1,
+        };
+        UnixStream::from_std(pipe(&[signal])?).map(Wishes)
     }
 
     /// Waits for one. Several that came meanwhile are one.

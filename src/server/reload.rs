@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 
-use log::{info, warn};
+use log::{debug, info, warn};
 
 use crate::config::diff::Change;
 use crate::config::{self, Addresses, Config, HostPort, ServerService};
@@ -27,6 +27,10 @@ impl Running for Server {
             self.apply(&mut new, &changes).await;
             Config::Server(new)
         })
+    }
+
+    fn reconnect(&self) {
+        debug!("SIGUSR1 is for clients: it is they who connect");
     }
 }
 

@@ -14,6 +14,8 @@ pub enum Signal {
     Interrupt,
     /// SIGHUP
     Hangup,
+    /// SIGUSR1
+    User,
     /// SIGKILL
     Kill,
     /// SIGSTOP: the process freezes, its sockets stay open
@@ -28,6 +30,7 @@ impl Signal {
             Signal::Terminate => libc::SIGTERM,
             Signal::Interrupt => libc::SIGINT,
             Signal::Hangup => libc::SIGHUP,
+            Signal::User => libc::SIGUSR1,
             Signal::Kill => libc::SIGKILL,
             Signal::Stop => libc::SIGSTOP,
             Signal::Continue => libc::SIGCONT,
