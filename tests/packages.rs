@@ -132,8 +132,12 @@ fn an_ipk_is_what_opkg_takes() {
     ] {
         assert!(text.lines().any(|found| found == line), "{line}: {text}");
     }
-    assert!(control("postinst").contains("default_postinst"));
-    assert!(control("prerm").contains("default_prerm"));
+    shell(
+        &folder,
+        &format!("tar -xOzf {file} ./control.tar.gz | tar -xzf - ./postinst ./prerm"),
+    );
+    assert_eq!(obeyed(&folder, "postinst configure"), "start ./postinst configure \n");
+    assert_eq!(obeyed(&folder, "prerm"), "stop ./prerm\n");
 }
 
 #[test]
@@ -237,15 +241,31 @@ fn apk_is_given_what_openwrt_gives_it() {
         list,
         "/etc/config/pinhole\n/etc/init.d/pinhole\n/lib/upgrade/keep.d/pinhole\n/usr/bin/pinhole\n"
     );
-    let scripts = shell(depot.dir.path(), "cat post-upgrade; sh -n post-upgrade");
-    assert!(
-        scripts.starts_with("#!/bin/sh\npkgname=pinhole-client when=post-upgrade\n"),
-        "{scripts}"
+    assert_eq!(
+        obeyed(depot.dir.path(), "post-install"),
+        "users pinhole-client\nstart pinhole-client \n"
     );
+    assert_eq!(
+        obeyed(depot.dir.path(), "post-upgrade"),
+        "users pinhole-client\nstart pinhole-client 1\n"
+    );
+    assert_eq!(obeyed(depot.dir.path(), "pre-deinstall"), "stop pinhole-client\n");
     shell(
         depot.dir.path(),
         "tar -tf pinhole.tar | grep -x ./lib/apk/packages/pinhole.conffiles_static",
     );
+}
+
+/// What a script of a package makes of OpenWrt's functions.
+#[track_caller]
+fn obeyed(folder: &Path, script: &str) -> String {
+    let functions = "mkdir -p lib; cat >lib/functions.sh <<'END'
+add_group_and_user() { echo \"users $pkgname\"; }
+default_postinst() { echo \"start ${pkgname:-$*} $PKG_UPGRADE\"; }
+default_prerm() { echo \"stop ${pkgname:-$*}\"; }
+END";
+    shell(folder, functions);
+    shell(folder, &format!("IPKG_INSTROOT=$PWD sh ./{script}"))
 }
 
 /// Stands in for apk: writes down what it is told, and keeps what it is given.
