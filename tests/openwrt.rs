@@ -291,6 +291,18 @@ config service 'everywhere'
 }
 
 #[test]
+fn a_service_of_nobody_is_named() {
+    let config = format!("{HOME}config service 'lost'\n option instance 'hone'\n option local_addr 'a:1'\n");
+    let Some(router) = Router::with(&config) else { return };
+    assert!(router.start().contains("procd_open_instance home"));
+    let log = router.log();
+    assert!(
+        log.contains("service 'lost' is nobody's") && log.contains("'hone'"),
+        "{log}"
+    );
+}
+
+#[test]
 fn a_server_opens_the_firewall_if_told_and_is_root_for_low_ports() {
     let server = |public: &str, more: &str| {
         format!(
