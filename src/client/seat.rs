@@ -1,7 +1,6 @@
 //! One link as the client's business: what is registered over it, the visitors that come, its end.
 
 use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use crate::net::link::{Ended, Link, Owner};
 use crate::net::pump;
 use crate::net::task::{self, Flag, Owned};
 use crate::net::wire::Wire;
+use crate::proto::sorted::SortedMap;
 use crate::proto::{Cause, Decline, Leave, Protocol, StreamId, Visit};
 
 use super::services::Service;
@@ -26,7 +26,7 @@ pub struct Seat {
     /// Which of the server's addresses it leads to.
     pub rank: usize,
     /// Services by the numbers of their registrations.
-    held: RefCell<BTreeMap<u16, Rc<Service>>>,
+    held: RefCell<SortedMap<u16, Rc<Service>>>,
     next_number: Cell<u16>,
     /// The server has asked for a new link in this one's place.
     renewing: Cell<bool>,
@@ -155,7 +155,7 @@ impl Seat {
             }
             if passed == limits::RENEW_TIME {
                 let held = core::mem::take(&mut *self.held.borrow_mut());
-                held.keys().for_each(|&number| self.link.unregister(number));
+                held.iter().for_each(|(&number, _)| self.link.unregister(number));
             }
             if self.link.is_idle() || self.is_over() {
                 break;

@@ -1,11 +1,12 @@
-//! Name look-up. Literal addresses and `localhost` need none; other names go to one thread with a small stack, started
-//! when the first one comes. A thread that cannot be started is a failed look-up, to be tried again.
+//! Name look-up. Literal addresses and `localhost` need none; other names go to one thread with a small stack, which is
+//! there while somebody waits for it. A thread that cannot be started is a failed look-up, to be tried again.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
-use std::sync::mpsc::{self, Receiver, SyncSender, TryRecvError, TrySendError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
@@ -16,14 +17,22 @@ use crate::limits;
 /// Looks names up.
 #[derive(Default)]
 pub struct Names {
-    thread: RefCell<Option<SyncSender<Question>>>,
+    asked: Arc<Mutex<Asked>>,
     kept: RefCell<Vec<Kept>>,
+}
+
+/// What the thread has to do.
+#[derive(Default)]
+struct Asked {
+    questions: VecDeque<Arc<Question>>,
+    /// The thread is there, and looks again before it ends.
+    is_attended: bool,
 }
 
 struct Question {
     host: String,
     port: u16,
-    answer: SyncSender<io::Result<Vec<SocketAddr>>>,
+    answer: Mutex<Option<io::Result<Vec<SocketAddr>>>>,
     waker: Waker,
 }
 
@@ -82,44 +91,47 @@ impl Names {
     }
 
     async fn ask(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-        let mut asked: Option<Receiver<_>> = None;
+        let mut asked: Option<Arc<Question>> = None;
         poll_fn(|cx| {
-            let answers = match &asked {
-                Some(answers) => answers,
-                None => {
-                    let (answer, answers) = mpsc::sync_channel(1);
-                    let question = Question {
-                        host: host.into(),
-                        port,
-                        answer,
-                        waker: cx.waker().clone(),
-                    };
-                    if let Err(error) = self.send(question) {
-                        return Poll::Ready(Err(error));
-                    }
-                    asked.insert(answers)
-                }
-            };
-            match answers.try_recv() {
-                Ok(answer) => Poll::Ready(answer),
-                Err(TryRecvError::Empty) => Poll::Pending,
-                Err(TryRecvError::Disconnected) => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+            if let Some(question) = &asked {
+                return match lock(&question.answer).take() {
+                    Some(answer) => Poll::Ready(answer),
+                    None => Poll::Pending,
+                };
+            }
+            let question = asked.insert(Arc::new(Question {
+                host: host.into(),
+                port,
+                answer: Mutex::default(),
+                waker: cx.waker().clone(),
+            }));
+            match self.send(question.clone()) {
+                Ok(()) => Poll::Pending,
+                Err(error) => Poll::Ready(Err(error)),
             }
         })
         .await
     }
 
-    fn send(&self, question: Question) -> io::Result<()> {
-        let mut thread = self.thread.borrow_mut();
-        let sender = match &*thread {
-            Some(sender) => sender,
-            None => thread.insert(start()?),
-        };
-        sender.try_send(question).map_err(|error| match error {
-            TrySendError::Full(_) => io::Error::new(io::ErrorKind::WouldBlock, "too many names are being looked up"),
-            TrySendError::Disconnected(_) => io::ErrorKind::BrokenPipe.into(),
-        })
+    fn send(&self, question: Arc<Question>) -> io::Result<()> {
+        let mut asked = lock(&self.asked);
+        if asked.questions.len() >= limits::MAX_NAMES {
+            return Err(io::Error::new(
+                io::ErrorKind::WouldBlock,
+                "too many names are being looked up",
+            ));
+        }
+        if !asked.is_attended {
+            start(self.asked.clone())?;
+            asked.is_attended = true;
+        }
+        asked.questions.push_back(question);
+        Ok(())
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A host that is an address already, or this machine.
@@ -130,20 +142,27 @@ fn literal(host: &str) -> Option<Vec<IpAddr>> {
     host.parse().ok().map(|ip| vec![ip])
 }
 
-/// The thread ends when the sender is dropped.
-fn start() -> io::Result<SyncSender<Question>> {
-    let (sender, questions) = mpsc::sync_channel::<Question>(limits::MAX_NAMES);
-    std::thread::Builder::new()
-        .name("names".into())
-        .stack_size(limits::NAMES_STACK)
-        .spawn(move || {
-            for question in questions {
-                let answer = (question.host.as_str(), question.port)
-                    .to_socket_addrs()
-                    .map(Iterator::collect);
-                let _ = question.answer.try_send(answer);
-                question.waker.wake();
-            }
-        })?;
-    Ok(sender)
+fn start(asked: Arc<Mutex<Asked>>) -> io::Result<()> {
+    let thread = std::thread::Builder::new().name("names".into());
+    let thread = thread.stack_size(limits::NAMES_STACK);
+    thread.spawn(move || {
+        while let Some(question) = next(&asked) {
+            answer(&question)
+        }
+    })?;
+    Ok(())
+}
+
+/// The next question for the thread, which has to end if there is none.
+fn next(asked: &Mutex<Asked>) -> Option<Arc<Question>> {
+    let mut asked = lock(asked);
+    let question = asked.questions.pop_front();
+    asked.is_attended = question.is_some();
+    question
+}
+
+fn answer(question: &Question) {
+    let addresses = (question.host.as_str(), question.port).to_socket_addrs();
+    *lock(&question.answer) = Some(addresses.map(Iterator::collect));
+    question.waker.wake_by_ref();
 }

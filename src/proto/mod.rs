@@ -81,6 +81,7 @@ pub mod schedule;
 pub mod session;
 #[cfg(test)]
 mod sim;
+pub mod sorted;
 mod stream;
 #[cfg(test)]
 mod tests;

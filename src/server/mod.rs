@@ -34,7 +34,6 @@ mod udp;
 mod udp;
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
@@ -51,6 +50,7 @@ use crate::net::socket::{Listener, Socket};
 use crate::net::task::{Owned, Stop};
 use crate::net::wire::Wire;
 use crate::net::{Process, pump};
+use crate::proto::sorted::SortedMap;
 use crate::proto::{End, Hello, Introduction, Leave, Session};
 use crate::transport;
 
@@ -70,7 +70,7 @@ pub struct Server {
     port: RefCell<Option<Port>>,
     services: Services,
     registry: RefCell<Registry>,
-    links: RefCell<BTreeMap<LinkId, Entry>>,
+    links: RefCell<SortedMap<LinkId, Entry>>,
     next_link: Cell<LinkId>,
     strangers: RefCell<Strangers>,
     allowance: RefCell<Allowance>,

@@ -2,8 +2,7 @@
 //!
 //! A service has at most one member here. A second client that wants its place contests it: the incumbent is asked
 //! whether it is alive, and only a dead one makes room. The same client's newer link always replaces its older one.
-
-use std::collections::BTreeMap;
+use crate::proto::sorted::SortedMap;
 
 /// Names a service, through all changes of the configuration; none is used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,7 +38,7 @@ pub enum Claim {
 /// Who holds what.
 #[derive(Default)]
 pub struct Registry {
-    places: BTreeMap<ServiceId, Place>,
+    places: SortedMap<ServiceId, Place>,
 }
 
 #[derive(Default)]

@@ -1,7 +1,6 @@
 //! The services of the configuration, and what is there of each now.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use log::info;
@@ -9,6 +8,7 @@ use log::info;
 use crate::config;
 use crate::log::{Ration, Repeats};
 use crate::net::visitor::Counters;
+use crate::proto::sorted::SortedMap;
 
 use super::port::Port;
 use super::registry::ServiceId;
@@ -16,7 +16,7 @@ use super::registry::ServiceId;
 /// All services, by an id that outlives every reload.
 #[derive(Default)]
 pub struct Services {
-    list: RefCell<BTreeMap<ServiceId, Rc<Service>>>,
+    list: RefCell<SortedMap<ServiceId, Rc<Service>>>,
     next: Cell<u32>,
 }
 

@@ -2,7 +2,7 @@
 //! our addresses that it asks).
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -15,6 +15,7 @@ use crate::limits;
 use crate::net::task::Owned;
 use crate::net::udp::{Flow, Received, UdpSocket, Way};
 use crate::net::visitor::add;
+use crate::proto::sorted::SortedMap;
 use crate::proto::{Cause, Time, Visit};
 
 use super::Server;
@@ -45,7 +46,7 @@ struct Door {
     service: Rc<Service>,
     address: SocketAddr,
     socket: Rc<UdpSocket>,
-    flows: RefCell<BTreeMap<Key, Rc<Flow>>>,
+    flows: RefCell<SortedMap<Key, Rc<Flow>>>,
     /// Every key of `flows`: whose turn it is to give way; strangers, then assured ones.
     turns: RefCell<[VecDeque<Turn>; 2]>,
 }

@@ -17,7 +17,7 @@ mod send;
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::rc::Rc;
 use alloc::string::String;
 
@@ -32,6 +32,7 @@ use super::messages::{Farewell, Leave, Visit};
 use super::proof::{End, Transcript};
 use super::registration::{self, Decline, Protocol, Registration};
 use super::schedule::Schedule;
+use super::sorted::SortedMap;
 use super::stream::{Cause, Ending, Stage, Stream, Streams};
 use super::time::Time;
 use crate::limits;
@@ -94,7 +95,7 @@ pub struct Session {
     pong: Option<u64>,
     received: u64,
     /// Registrations in use by their number.
-    claims: BTreeMap<u16, Claim>,
+    claims: SortedMap<u16, Claim>,
     proven: bool,
     /// Registrations that came before one was proven.
     unproven: u32,
@@ -130,7 +131,7 @@ impl Session {
             outbox: VecDeque::new(),
             pong: None,
             received: 0,
-            claims: BTreeMap::new(),
+            claims: SortedMap::default(),
             proven: false,
             unproven: 0,
             accepted: 0,
