@@ -142,7 +142,7 @@ impl Client {
     }
 
     fn on_failure(&self, level: Level, why: String, wait: Duration) {
-        let (server, retry) = (&self.config().remote_addr, wait.as_millis());
+        let (server, retry) = (&self.config().remote_addr, wait.as_millis() as u64);
         let what = match self.seat() {
             None => "link is down",
             Some(_) => "there is no new link",

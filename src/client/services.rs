@@ -83,7 +83,7 @@ impl Service {
     pub fn on_declined(&self, code: Decline, reason: &str) -> Duration {
         let wait = self.wait(code);
         let level = self.refusals.borrow_mut().level(reason);
-        let (name, ms) = (&self.config().name, wait.as_millis());
+        let (name, ms) = (&self.config().name, wait.as_millis() as u64);
         log::log!(
             level,
             "service is refused service={name} reason=\"{reason}\", asking again in {ms} ms"

@@ -208,9 +208,9 @@ impl Window {
         if passed < round_trip {
             return;
         }
-        let taken = u128::from(self.consumed - self.mark);
-        let trips = u128::from(limits::WINDOW_TRIPS);
-        let needed = trips * taken * u128::from(round_trip) / u128::from(passed);
+        let taken = (self.consumed - self.mark).saturating_mul(u64::from(limits::WINDOW_TRIPS));
+        // An hour's round trip times a gigabyte is still far from what saturates.
+        let needed = taken.saturating_mul(round_trip) / passed.max(1);
         let needed = u32::try_from(needed)
             .unwrap_or(u32::MAX)
             .clamp(limits::INITIAL_WINDOW, limits::MAX_WINDOW);
