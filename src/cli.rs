@@ -1,12 +1,16 @@
 //! The command line: what is asked for, or what is wrong with the question. Printing and exiting is `main`'s.
 
+mod expose;
+
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use lexopt::{Arg, Parser};
 
-use crate::config::{self, Config, Group, Role};
+use crate::config::{self, Config, Group, Kind, Role};
+
+pub use expose::Expose;
 
 /// The text of `--help`: one screen.
 pub const HELP: &str = "\
@@ -16,7 +20,10 @@ Usage:
   pinhole [-s|-c] CONFIG                    run as CONFIG says
   pinhole check [-s|-c] CONFIG              check CONFIG, both blocks unless -s or -c
   pinhole status [--json] CONFIG|SOCKET     links, services and traffic of a running one
+  pinhole tcp|udp PORT --server HOST:PORT   expose one local service, without a CONFIG:
+          [--token TOKEN] [--remote-port N] [--local-host HOST] [--noise-key KEY] [--name NAME]
   pinhole --genkey                          a new key pair for the transport noise
+  pinhole --hash-key KEY                    the hash of a group's key, for group_keys
 
 Options:
   -s, --server      use the [server] block; -s or -c is needed if CONFIG has both
@@ -26,8 +33,9 @@ Options:
   -h, --help        this text
   -V, --version     version, target and what is compiled in
 
-RUST_LOG=LEVEL or RUST_LOG=LEVEL,MODULE=LEVEL,... sets what is logged to stderr (info).
-A CONFIG that is called check or status is given as ./check or ./status.
+PINHOLE_TOKEN is the TOKEN unless --token is there. RUST_LOG=LEVEL or
+RUST_LOG=LEVEL,MODULE=LEVEL,... sets what is logged to stderr (info).
+A CONFIG that is called like a command is given as ./check, ./tcp, ...
 Exit status: 0 done, 1 CONFIG is wrong or start-up failed, 2 wrong usage.
 ";
 
@@ -55,8 +63,12 @@ pub enum Command {
         /// Its control socket, or the configuration that names it.
         path: PathBuf,
     },
+    /// Expose one service.
+    Expose(Expose),
     /// Make a key pair for Noise.
     Genkey,
+    /// Hash the key of a group.
+    HashKey(String),
     /// What is asked for is understood and cannot be done; exit with this.
     Unable(&'static str),
     /// Print every key.
@@ -115,6 +127,8 @@ struct Words {
     role: Option<Role>,
     json: bool,
     genkey: bool,
+    /// What needs nothing else.
+    whole: Option<Command>,
     /// Asks for a text; whatever else is there does not matter.
     text: Option<Command>,
     plain: Vec<OsString>,
@@ -123,7 +137,7 @@ struct Words {
 impl Words {
     fn read(mut parser: Parser) -> Result<Words, UsageError> {
         let mut words = Words::default();
-        while words.text.is_none() {
+        while words.text.is_none() && words.whole.is_none() {
             match parser.next().map_err(|error| UsageError(error.to_string()))? {
                 Some(Arg::Short('h') | Arg::Long("help")) => words.text = Some(Command::Help),
                 Some(Arg::Short('V') | Arg::Long("version")) => words.text = Some(Command::Version),
@@ -135,9 +149,18 @@ impl Words {
                     words.genkey = true;
                     words.plain.extend(parser.optional_value());
                 }
+                Some(Arg::Long("hash-key")) => {
+                    let key = parser.value().map_err(|error| UsageError(error.to_string()))?;
+                    words.whole = Some(Command::HashKey(key.to_string_lossy().into_owned()));
+                }
                 Some(Arg::Short(letter)) => return usage(&format!("unknown option `-{letter}`")),
                 Some(Arg::Long(name)) => return usage(&format!("unknown option `--{name}`")),
-                Some(Arg::Value(word)) => words.plain.push(word),
+                Some(Arg::Value(word)) => {
+                    match kind(&word).filter(|_| words.plain.is_empty() && words.role.is_none()) {
+                        Some(kind) => words.whole = Some(expose::parse(kind, &mut parser)?),
+                        None => words.plain.push(word),
+                    }
+                }
                 None => break,
             }
         }
@@ -154,6 +177,9 @@ impl Words {
     fn command(self) -> Result<Command, UsageError> {
         if let Some(text) = self.text {
             return Ok(text);
+        }
+        if let Some(whole) = self.whole {
+            return Ok(whole);
         }
         match self.plain.first().and_then(|word| word.to_str()) {
             _ if self.genkey => self.genkey(),
@@ -225,19 +251,23 @@ impl Words {
     }
 }
 
+fn kind(word: &OsString) -> Option<Kind> {
+    Kind::ALL.into_iter().find(|kind| word == kind.name())
+}
+
 fn usage<T>(text: &str) -> Result<T, UsageError> {
     Err(UsageError(text.to_owned()))
 }
 
 /// Two words without a command: a mistyped one, or two files.
 fn too_many(first: &str, second: &str) -> String {
-    let near = ["check", "status"]
+    let near = ["check", "status", "tcp", "udp"]
         .into_iter()
         .find(|command| config::distance(first, command) <= 2);
     match near {
         Some(command) => format!("`{first}` is not a command; did you mean `{command}`?"),
         None if first.contains(['.', '/']) => format!("one CONFIG at a time; `{second}` is one too many"),
-        None => format!("`{first}` is not a command; there are `check` and `status`"),
+        None => format!("`{first}` is not a command; there are `check`, `status`, `tcp` and `udp`"),
     }
 }
 
@@ -287,7 +317,7 @@ mod tests {
             ("check", "`check` takes one CONFIG"),
             ("check a b", "`check` takes one CONFIG"),
             ("chekc x.toml", "did you mean `check`?"),
-            ("start x.toml", "there are `check` and `status`"),
+            ("start x.toml", "there are `check`, `status`, `tcp` and `udp`"),
             ("a.toml b.toml", "`b.toml` is one too many"),
             ("-s -c x", "exclude each other"),
             ("--genkey file.toml", "--genkey"),
@@ -297,6 +327,14 @@ mod tests {
             ("--daemon x", "unknown option `--daemon`"),
             ("-x", "unknown option `-x`"),
             ("--server=x", "--server"),
+            ("tcp", "`tcp` takes the PORT"),
+            ("udp 53", "--server HOST:PORT is missing"),
+            ("tcp x --server y", "`x` is no port"),
+            ("tcp 22 23", "23"),
+            ("tcp 22 --remote-port 65536", "`65536` is no port"),
+            ("tcp 22 --token", "--token"),
+            ("tcp 22 --what", "--what"),
+            ("--hash-key", "--hash-key"),
         ] {
             let error = parsed(line).expect_err(line);
             assert!(
@@ -318,8 +356,31 @@ mod tests {
     }
 
     #[test]
+    fn one_line_is_a_configuration() {
+        let command = parsed("udp 53 --server x:1 --token a\"b${HOME}\\ --remote-port 7 --local-host ::1 --name n");
+        let Ok(Command::Expose(line)) = command else {
+            panic!("not understood")
+        };
+        let text = line.config(&line.name(0), line.token.as_deref().unwrap_or_default());
+        if !config::available(Group::Role).contains(&"client") || !config::available(Group::Service).contains(&"udp") {
+            return;
+        }
+        let Ok(Config::Client(client)) = config::parse(&text, "x", None) else {
+            panic!("{text}")
+        };
+        let service = &client.services[0];
+        assert_eq!(
+            (&*service.name, service.kind, service.remote_port),
+            ("n", Kind::Udp, Some(7))
+        );
+        assert_eq!(service.local_addr.to_string(), "[::1]:53");
+        assert_eq!(service.token.as_bytes(), b"a\"b${HOME}\\");
+        assert_eq!(parsed("--hash-key k"), Ok(Command::HashKey("k".into())));
+    }
+
+    #[test]
     fn help_is_one_screen() {
-        assert!(HELP.lines().count() <= 24 && HELP.lines().all(|line| line.chars().count() <= 90));
+        assert!(HELP.lines().count() <= 28 && HELP.lines().all(|line| line.chars().count() <= 99));
     }
 
     #[test]

@@ -57,6 +57,12 @@ pub mod link;
 pub mod net;
 mod transport;
 
+#[cfg(any(feature = "status", feature = "groups"))]
+#[cfg_attr(
+    not(all(feature = "status", feature = "groups")),
+    allow(dead_code, reason = "each uses a part")
+)]
+mod json;
 pub mod limits;
 pub mod proto;
 #[cfg(feature = "status")]
@@ -103,27 +109,40 @@ pub(crate) const PLAIN_TCP: &str = "this link is plain TCP: whoever is on its wa
 /// `shutdown` is polled inside the runtime that this builds. An error means that it could not start: an address that
 /// cannot be bound, for example. Whatever happens later is logged (crate `log`) and mended.
 pub fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), StartError> {
-    run_with(config, None, pin!(shutdown))
+    run_with(config, None, None, pin!(shutdown))
+}
+
+/// The same for a client, which says through `announce` where a service of its is public, as in `tcp://example.com:20000`,
+/// each time that it is anew.
+pub fn run_announced(config: Config, announce: fn(&str), shutdown: impl Future<Output = ()>) -> Result<(), StartError> {
+    run_with(config, None, Some(announce), pin!(shutdown))
 }
 
 /// The same, and follows `file`, from which `config` was read: on SIGHUP, or when it changes (feature `reload`), what is
 /// different is applied.
 pub fn run_file(config: Config, file: &Path, shutdown: impl Future<Output = ()>) -> Result<(), StartError> {
-    run_with(config, Some(file), pin!(shutdown))
+    run_with(config, Some(file), None, pin!(shutdown))
 }
 
-fn run_with(config: Config, file: Option<&Path>, stop: Stop<'_>) -> Result<(), StartError> {
+fn run_with(config: Config, file: Option<&Path>, announce: Option<fn(&str)>, stop: Stop<'_>) -> Result<(), StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
         .build()
         .map_err(|error| StartError(format!("cannot start: {error}")))?;
     let tasks = tokio::task::LocalSet::new();
-    tasks.block_on(&runtime, serve(config, file, stop))
+    tasks.block_on(&runtime, serve(config, file, announce, stop))
 }
 
-async fn serve(config: Config, file: Option<&Path>, mut stop: Stop<'_>) -> Result<(), StartError> {
+async fn serve(
+    config: Config,
+    file: Option<&Path>,
+    announce: Option<fn(&str)>,
+    mut stop: Stop<'_>,
+) -> Result<(), StartError> {
     config.inputs().iter().for_each(warn_if_exposed);
+    // A server has nothing to announce.
+    let _ = announce;
     let file = file.map(Followed::new).transpose();
     let file = file.map_err(|error| StartError(format!("cannot handle signals: {error}")))?;
     let process = Process::new().map_err(|error| StartError(format!("no random numbers: {error}")))?;
@@ -138,7 +157,7 @@ async fn serve(config: Config, file: Option<&Path>, mut stop: Stop<'_>) -> Resul
         }
         #[cfg(any(feature = "client", not(feature = "server")))]
         Config::Client(ref client) => {
-            let client = client::Client::new(process, client.clone())?;
+            let client = client::Client::new(process, client.clone(), announce)?;
             let _attendants = attend(client.clone(), config, file)?;
             client.run(&mut stop).await;
             Ok(())

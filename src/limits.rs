@@ -21,6 +21,9 @@ pub const MAX_REASON: usize = 200;
 /// not over yet.
 pub const VISITORS_PER_STREAM: u32 = 2;
 
+/// Bytes of a webhook's URL at most: with two names it fits into one control frame.
+pub const MAX_WEBHOOK: usize = 300;
+
 /// Registrations on one link at most.
 pub const MAX_SERVICES: u16 = 4096;
 
@@ -206,6 +209,24 @@ pub const MAX_PEM: usize = 1024 * 1024;
 /// Seconds for what a cover has to say when it is torn: the answer to a stray HTTP request, a TLS alert.
 pub const LAST_WORDS_TIME: u64 = 1;
 
+/// Seconds without a datagram until a visitor of a UDP service that only clients name is forgotten.
+pub const TUNNEL_IDLE: u64 = 60;
+
+/// Bytes read at a time of an answer over HTTP, which may be under TLS.
+pub const TLS_PLACE: usize = 4 * 1024;
+
+/// Alerts under way at most; further ones are lost.
+pub const MAX_ALERTS: usize = 64;
+
+/// Seconds for one alert.
+pub const ALERT_TIME: u64 = 5;
+
+/// Bytes of the first line of an answer over HTTP at most.
+pub const MAX_STATUS_LINE: usize = 256;
+
+/// Changes of its members' health that a group remembers.
+pub const MAX_CHANGES: usize = 50;
+
 /// Links that a server keeps at most.
 pub const MAX_LINKS: usize = 4096;
 
@@ -230,6 +251,9 @@ pub const RENEW_TIME: u64 = 30;
 
 /// Seconds that visitors have to leave a link in whose place a newer one is.
 pub const DRAIN_TIME: u64 = 3600;
+
+/// Looks per second whether a client that is to end has visitors left.
+pub const DRAIN_LOOKS: u32 = 5;
 
 /// Links of a client at most that live on for their visitors while a newer one is in use; the oldest gives way.
 pub const MAX_REPLACED: usize = 8;

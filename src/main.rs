@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-use pinhole::cli::{self, Command};
+use pinhole::cli::{self, Command, Expose};
 use pinhole::config::{self, Config, Role};
 use pinhole::net::{signals, sys};
 
@@ -20,6 +20,8 @@ fn obey(command: Command) -> ExitCode {
         Command::Run { config, role } => run(&config, role),
         Command::Check { config, role } => check(&config, role),
         Command::Status { json, path } => status(&path, json),
+        Command::Expose(line) => expose(&line),
+        Command::HashKey(key) => print(&config::hash_text(key.as_bytes())),
         Command::Genkey => match pinhole::generate_key() {
             Ok(text) => print(&text),
             Err(error) => fail(1, &error),
@@ -38,10 +40,29 @@ fn obey(command: Command) -> ExitCode {
 }
 
 fn run(file: &Path, role: Option<Role>) -> ExitCode {
-    let config = match config::load(file, role) {
-        Ok(config) => config,
-        Err(errors) => return fail(1, &errors),
+    match config::load(file, role) {
+        Ok(config) => prepare(config, Some(file)),
+        Err(errors) => fail(1, &errors),
+    }
+}
+
+/// One service, without a file.
+fn expose(line: &Expose) -> ExitCode {
+    let token = line.token.clone().or_else(|| std::env::var("PINHOLE_TOKEN").ok());
+    let Some(token) = token else {
+        return fail(
+            2,
+            &"--token is missing, and PINHOLE_TOKEN is not set; see pinhole --help",
+        );
     };
+    let random = pinhole::net::random().map(u32::from_ne_bytes).unwrap_or_default();
+    match config::parse(&line.config(&line.name(random), &token), "command line", None) {
+        Ok(config) => prepare(config, None),
+        Err(errors) => fail(1, &errors),
+    }
+}
+
+fn prepare(config: Config, file: Option<&Path>) -> ExitCode {
     pinhole::log::init(&std::env::var("RUST_LOG").unwrap_or_default());
     std::panic::set_hook(Box::new(|panic| {
         // A daemon that is half alive is worse than one that is restarted.
@@ -59,11 +80,20 @@ fn run(file: &Path, role: Option<Role>) -> ExitCode {
     }
 }
 
-fn start(config: Config, file: &Path, shutdown: impl Future<Output = ()>) -> ExitCode {
-    match pinhole::run_file(config, file, shutdown) {
+fn start(config: Config, file: Option<&Path>, shutdown: impl Future<Output = ()>) -> ExitCode {
+    let ended = match file {
+        Some(file) => pinhole::run_file(config, file, shutdown),
+        None => pinhole::run_announced(config, announce, shutdown),
+    };
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(1, &error),
     }
+}
+
+/// Whoever started it wants to know where the service is.
+fn announce(public: &str) {
+    print(public);
 }
 
 fn check(file: &Path, role: Option<Role>) -> ExitCode {

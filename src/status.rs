@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Write};
 
+use crate::json::Json;
+
 /// Everything at one moment.
 #[derive(Debug, Default)]
 pub struct Snapshot {
@@ -63,12 +65,61 @@ pub struct Service {
     pub outward: u64,
     /// What went wrong last; empty if nothing since it came up.
     pub last_error: String,
+    /// The group that shares it, on a server; `None`: one client has it for itself.
+    pub group: Option<Group>,
+}
+
+/// A group of clients that share a service.
+#[derive(Debug, Default)]
+pub struct Group {
+    /// Its name.
+    pub name: String,
+    /// The first eight digits of its key's hash.
+    pub key: String,
+    /// Visitors that were given to members.
+    pub dispatched: u64,
+    /// Bad news of members' health.
+    pub failures: u64,
+    /// Who is there.
+    pub members: Vec<Member>,
+    /// The last changes, the oldest first.
+    pub changes: Vec<Change>,
+}
+
+/// A member of a group.
+#[derive(Debug, Default)]
+pub struct Member {
+    /// What it is called in the list of changes.
+    pub number: u32,
+    /// Its client.
+    pub client: String,
+    /// Whether it gets visitors.
+    pub healthy: bool,
+    /// `tcp`, `http` or `none`.
+    pub check: &'static str,
+    /// Its share of visitors, relative to the others.
+    pub weight: u16,
+    /// Visitors that it was given.
+    pub dispatched: u64,
+}
+
+/// A change of a member.
+#[derive(Debug, Default)]
+pub struct Change {
+    /// Seconds since it came.
+    pub ago: u64,
+    /// Of which one.
+    pub number: u32,
+    /// How it is since.
+    pub healthy: bool,
+    /// Why.
+    pub reason: String,
 }
 
 impl Snapshot {
     /// As one line of JSON.
     pub fn json(&self) -> String {
-        let mut out = Json(String::new());
+        let mut out = Json::default();
         out.raw("{")
             .text("role", self.role)
             .text("version", env!("CARGO_PKG_VERSION"))
@@ -76,10 +127,14 @@ impl Snapshot {
         out.text("last_error", &self.last_error);
         out.number("streams", self.streams.0.into())
             .number("max_streams", self.streams.1.into());
-        out.list("links", self.links.iter().map(|link| link as &dyn Item));
-        out.list("services", self.services.iter().map(|service| service as &dyn Item));
+        list(&mut out, "links", self.links.iter().map(|link| link as &dyn Item));
+        list(
+            &mut out,
+            "services",
+            self.services.iter().map(|service| service as &dyn Item),
+        );
         out.raw("}");
-        out.0
+        out.into_text()
     }
 
     /// As lines for a person.
@@ -137,8 +192,55 @@ impl Service {
         if !self.last_error.is_empty() {
             write!(out, ", last error: {}", Plain(&self.last_error))?;
         }
-        writeln!(out)
+        writeln!(out)?;
+        match &self.group {
+            Some(group) => group.write_text(out),
+            None => Ok(()),
+        }
     }
+}
+
+impl Group {
+    fn write_text(&self, out: &mut String) -> fmt::Result {
+        let healthy = self.members.iter().filter(|member| member.healthy).count();
+        let (name, all) = (Plain(&self.name), self.members.len());
+        writeln!(
+            out,
+            "  group {name} ({}), {healthy} of {all} members healthy, {} dispatched, {} failures",
+            self.key, self.dispatched, self.failures
+        )?;
+        for member in &self.members {
+            let Member {
+                number,
+                client,
+                check,
+                weight,
+                dispatched,
+                ..
+            } = member;
+            let state = health(member.healthy);
+            writeln!(
+                out,
+                "  member {number} {client} {state}, check {check}, weight {weight}, {dispatched} dispatched"
+            )?;
+        }
+        for change in &self.changes {
+            let Change {
+                ago, number, reason, ..
+            } = change;
+            writeln!(
+                out,
+                "  {} ago: member {number} {}: {reason}",
+                Span(*ago),
+                health(change.healthy)
+            )?;
+        }
+        Ok(())
+    }
+}
+
+fn health(healthy: bool) -> &'static str {
+    if healthy { "healthy" } else { "not healthy" }
 }
 
 /// A text that a peer may have written, on one line and without control characters.
@@ -203,7 +305,7 @@ impl Item for Link {
 impl Item for Service {
     fn put(&self, out: &mut Json) {
         out.text("name", &self.name).text("type", self.kind);
-        out.key("up").raw(if self.up { "true" } else { "false" });
+        out.flag("up", self.up);
         out.text("public", &self.public).text("target", &self.target);
         out.number("open", self.open.into())
             .number("visitors", self.total)
@@ -212,56 +314,53 @@ impl Item for Service {
         out.number("bytes_in", self.inward)
             .number("bytes_out", self.outward)
             .text("last_error", &self.last_error);
+        if let Some(group) = &self.group {
+            out.key("group").raw("{");
+            group.put(out);
+            out.raw("}");
+        }
     }
 }
 
-/// JSON under construction: objects, strings, numbers and lists of objects are all that a snapshot has.
-struct Json(String);
-
-impl Json {
-    fn raw(&mut self, text: &str) -> &mut Self {
-        self.0.push_str(text);
-        self
+impl Item for Group {
+    fn put(&self, out: &mut Json) {
+        out.text("name", &self.name)
+            .text("key_hash_short", &self.key)
+            .number("dispatched", self.dispatched)
+            .number("failures", self.failures);
+        list(out, "members", self.members.iter().map(|member| member as &dyn Item));
+        list(out, "changes", self.changes.iter().map(|change| change as &dyn Item));
     }
+}
 
-    fn key(&mut self, key: &str) -> &mut Self {
-        if !self.0.ends_with('{') {
-            self.0.push(',');
-        }
-        self.string(key).raw(":")
+impl Item for Member {
+    fn put(&self, out: &mut Json) {
+        out.number("member", self.number.into())
+            .text("client", &self.client)
+            .flag("healthy", self.healthy)
+            .text("check", self.check)
+            .number("weight", self.weight.into())
+            .number("dispatched", self.dispatched);
     }
+}
 
-    fn number(&mut self, key: &str, value: u64) -> &mut Self {
-        self.key(key);
-        let _ = write!(self.0, "{value}");
-        self
+impl Item for Change {
+    fn put(&self, out: &mut Json) {
+        out.number("ago_s", self.ago)
+            .number("member", self.number.into())
+            .flag("healthy", self.healthy)
+            .text("reason", &self.reason);
     }
+}
 
-    fn text(&mut self, key: &str, value: &str) -> &mut Self {
-        self.key(key).string(value)
+fn list<'a>(out: &mut Json, key: &str, items: impl Iterator<Item = &'a dyn Item>) {
+    out.key(key).raw("[");
+    for (n, item) in items.enumerate() {
+        out.raw(if n == 0 { "{" } else { ",{" });
+        item.put(out);
+        out.raw("}");
     }
-
-    fn string(&mut self, value: &str) -> &mut Self {
-        self.0.push('"');
-        for c in value.chars() {
-            match c {
-                '"' | '\\' => self.0.extend(['\\', c]),
-                c if c.is_control() => drop(write!(self.0, "\\u{:04x}", u32::from(c))),
-                c => self.0.push(c),
-            }
-        }
-        self.raw("\"")
-    }
-
-    fn list<'a>(&mut self, key: &str, items: impl Iterator<Item = &'a dyn Item>) {
-        self.key(key).raw("[");
-        for (n, item) in items.enumerate() {
-            self.raw(if n == 0 { "{" } else { ",{" });
-            item.put(self);
-            self.raw("}");
-        }
-        self.raw("]");
-    }
+    out.raw("]");
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 //! services  what is configured, and how it stands
 //! udp       flows to local services
 //! route     the way to the server: directly or through a proxy
+//! probe     whether local services are well       (health: what that comes to, pure)
 //! backoff   how long to wait         (pure)
 //! ```
 //!
@@ -17,6 +18,10 @@
 
 mod backoff;
 mod dial;
+#[cfg(feature = "groups")]
+mod health;
+#[cfg_attr(not(feature = "groups"), path = "probe_absent.rs")]
+mod probe;
 mod reload;
 #[cfg_attr(not(feature = "proxy"), path = "route_absent.rs")]
 mod route;
@@ -70,6 +75,8 @@ pub struct Client {
     warned: Cell<bool>,
     /// The last link ended because the server took none of the services.
     is_in_vain: Cell<bool>,
+    /// Hears where services are public.
+    announce: Option<fn(&str)>,
 }
 
 /// What comes next for a client with a link.
@@ -84,7 +91,11 @@ enum Next {
 
 impl Client {
     /// Ready to [`run`](Self::run).
-    pub fn new(process: Rc<Process>, config: config::Client) -> Result<Rc<Client>, StartError> {
+    pub fn new(
+        process: Rc<Process>,
+        config: config::Client,
+        announce: Option<fn(&str)>,
+    ) -> Result<Rc<Client>, StartError> {
         Ok(Rc::new(Client {
             process,
             setup: RefCell::new(Rc::new(transport::setup(&config.transport, End::Client)?)),
@@ -96,12 +107,14 @@ impl Client {
             last_error: RefCell::default(),
             warned: Cell::new(false),
             is_in_vain: Cell::new(false),
+            announce,
         }))
     }
 
     /// Connects, and connects again, until `stop`; then says goodbye.
     pub async fn run(self: &Rc<Self>, stop: &mut Stop<'_>) {
         until(stop, self.keep_linked()).await;
+        self.drain().await;
         self.end().await;
     }
 
@@ -250,6 +263,28 @@ impl Client {
         let (seat, replaced) = (self.seat.borrow(), self.replaced.borrow());
         let seats = seat.iter().chain(replaced.iter());
         seats.filter(|seat| !seat.is_over()).cloned().collect()
+    }
+
+    /// Takes no new visitors, and waits for those that are there to leave.
+    async fn drain(&self) {
+        let wait = self.config().drain;
+        let services = self.services.take();
+        services.iter().for_each(|service| service.on_withdrawn());
+        if wait.is_zero() {
+            return;
+        }
+        let seats = self.seats();
+        for seat in &seats {
+            services.iter().for_each(|service| seat.unregister(service));
+        }
+        let is_idle = || seats.iter().all(|seat| seat.is_over() || seat.link.is_idle());
+        info!("draining for up to {} s", wait.as_secs());
+        for _ in 0..wait.as_secs().saturating_mul(limits::DRAIN_LOOKS.into()) {
+            if is_idle() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_secs(1) / limits::DRAIN_LOOKS).await;
+        }
     }
 
     /// Says goodbye over the links that are there.

@@ -72,7 +72,9 @@ impl Client {
     fn change(&self, new: &ClientService) {
         let Some(service) = self.service(&new.name) else { return };
         let old = service.configure(new);
-        if old.token != new.token || old.kind != new.kind {
+        let is_other =
+            old.remote_port != new.remote_port || old.group != new.group || old.health_check != new.health_check;
+        if old.token != new.token || old.kind != new.kind || is_other {
             self.withdraw(&service);
         }
         if let Some(seat) = self.seat() {

@@ -1,12 +1,13 @@
 //! One link as the client's business: what is registered over it, the visitors that come, its end.
 
 use std::cell::{Cell, OnceCell, RefCell};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
 use log::{debug, info};
 
-use crate::config::Kind;
+use crate::config::{HostPort, Kind};
 use crate::limits;
 use crate::net::link::{Ended, Link, Owner};
 use crate::net::pump;
@@ -16,7 +17,7 @@ use crate::proto::sorted::SortedMap;
 use crate::proto::{Cause, Decline, Leave, Protocol, StreamId, Visit};
 
 use super::services::Service;
-use super::{Client, services, udp};
+use super::{Client, probe, services, udp};
 
 /// A link and what the client has to do with it.
 pub struct Seat {
@@ -26,7 +27,7 @@ pub struct Seat {
     /// Which of the server's addresses it leads to.
     pub rank: usize,
     /// Services by the numbers of their registrations.
-    held: RefCell<SortedMap<u16, Rc<Service>>>,
+    pub(super) held: RefCell<SortedMap<u16, Rc<Service>>>,
     next_number: Cell<u16>,
     /// The server has asked for a new link in this one's place.
     renewing: Cell<bool>,
@@ -102,6 +103,7 @@ impl Seat {
             return;
         }
         let config = service.config();
+        let terms = service.terms();
         let protocol = match config.kind {
             Kind::Tcp => Protocol::Tcp,
             Kind::Udp => Protocol::Udp,
@@ -111,7 +113,7 @@ impl Seat {
             self.next_number.set((number + 1) % limits::MAX_SERVICES);
             if self
                 .link
-                .register(number, protocol, &config.name, config.token.as_bytes())
+                .register(number, protocol, &config.name, config.token.as_bytes(), &terms)
             {
                 self.held.borrow_mut().insert(number, service.clone());
                 service.on_asked();
@@ -131,6 +133,28 @@ impl Seat {
             }
             stays
         });
+    }
+
+    /// The server knows its own addresses, this client the one by which it can be reached.
+    fn announce(&self, service: &Service, public: &str) {
+        let config = self.client.config();
+        let (Some(announce), Some(at)) = (self.client.announce, config.remote_addr.get(self.rank)) else {
+            return;
+        };
+        let address = public
+            .split(',')
+            .next()
+            .and_then(|address| address.parse::<SocketAddr>().ok());
+        let Some(address) = address else { return };
+        let kind = service.config().kind.name();
+        let at = HostPort {
+            host: match address.ip().is_unspecified() {
+                true => at.host.clone(),
+                false => address.ip().to_string(),
+            },
+            port: address.port(),
+        };
+        announce(&format!("{kind}://{at}"));
     }
 
     fn held(&self, number: u16) -> Option<Rc<Service>> {
@@ -174,10 +198,13 @@ impl Seat {
 }
 
 impl Owner for Seat {
-    fn on_registered(&self, _link: &Rc<Link>, id: u16, public: &str) {
+    fn on_registered(&self, _link: &Rc<Link>, id: u16, public: &str, is_member: bool) {
         let Some(service) = self.held(id) else { return };
         if self.is_in_use() {
-            service.on_registered(public);
+            if service.on_registered(public, is_member) {
+                self.announce(&service, public);
+            }
+            probe::attend(&self.client, &service);
             let replaced = self.client.replaced.borrow();
             replaced.iter().for_each(|seat| seat.unregister(&service));
         }

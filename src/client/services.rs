@@ -1,6 +1,6 @@
 //! The client's services: how each stands at the server, and how visitors are joined to what runs beside the client.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::net::proxy_protocol::{Version, proxy_header};
 use crate::net::socket::Socket;
 use crate::net::task::Owned;
 use crate::net::visitor::{Counters, Visitor};
-use crate::proto::{Cause, Decline, Protocol, Visit};
+use crate::proto::{Cause, Decline, Membership, Protocol, Terms, Visit, Wish};
 use crate::transport;
 
 use super::Client;
@@ -35,6 +35,12 @@ pub(super) struct Service {
     refusals: RefCell<Repeats>,
     announced: RefCell<Repeats>,
     failures: RefCell<Repeats>,
+    /// The port that it had last, of those that the server chose.
+    last_port: Cell<u16>,
+    /// Looks whether the local service is well, as long as it is registered.
+    pub probe: RefCell<Option<Owned>>,
+    /// What it has found, and how often in a row it was bad.
+    pub health: Cell<Option<(bool, u32)>>,
 }
 
 impl Service {
@@ -49,6 +55,9 @@ impl Service {
             refusals: RefCell::default(),
             announced: RefCell::default(),
             failures: RefCell::default(),
+            last_port: Cell::new(0),
+            probe: RefCell::default(),
+            health: Cell::new(None),
         })
     }
 
@@ -57,13 +66,38 @@ impl Service {
         self.config.borrow().clone()
     }
 
+    /// What the server is asked for.
+    pub fn terms(&self) -> Terms {
+        let config = self.config();
+        let check = config.health_check.as_ref();
+        let membership = |group: &config::Membership| Membership {
+            name: group.name.clone(),
+            key: group.key.0,
+            weight: group.weight,
+            is_sticky: group.is_sticky,
+            count: 0,
+        };
+        Terms {
+            wish: config.remote_port.map(|port| Wish {
+                port: if port == 0 { self.last_port.get() } else { port },
+                is_must: port != 0,
+            }),
+            group: config.group.as_ref().map(membership),
+            check: check.and_then(|check| check.kind),
+            webhook: check.map(|check| check.webhook.clone()).unwrap_or_default(),
+        }
+    }
+
     /// A link asks for it: where it is public is news again.
     pub fn on_asked(&self) {
         self.announced.borrow_mut().forget();
     }
 
-    /// The server has it, public at this address.
-    pub fn on_registered(&self, public: &str) {
+    /// The server has it, public at this address; `is_member`: with others of its group. Gives whether that is news.
+    pub fn on_registered(&self, public: &str, is_member: bool) -> bool {
+        if let Some(port) = public.rsplit(':').next().and_then(|port| port.parse().ok()) {
+            self.last_port.set(port);
+        }
         let level = match self.announced.borrow_mut().level(public) {
             Level::Warn => Level::Info,
             level => level,
@@ -73,10 +107,18 @@ impl Service {
             "service is registered service={} addr={public}",
             self.config().name
         );
+        if self.config().group.is_some() && !is_member {
+            log::log!(
+                if level == Level::Info { Level::Warn } else { level },
+                "the server does not balance: this client is alone with its service service={}",
+                self.config().name
+            );
+        }
         *self.public.borrow_mut() = Some(public.to_owned());
         *self.backoff.borrow_mut() = None;
         self.refusals.borrow_mut().forget();
         self.last_error.borrow_mut().clear();
+        level == Level::Info
     }
 
     /// The server does not have it. Gives how long to wait before it is asked again.
@@ -88,6 +130,7 @@ impl Service {
             level,
             "service is refused service={name} reason=\"{reason}\", asking again in {ms} ms"
         );
+        self.rest();
         *self.public.borrow_mut() = None;
         *self.last_error.borrow_mut() = reason.to_owned();
         wait
@@ -106,8 +149,15 @@ impl Service {
         self.config.replace(Rc::new(config.clone()))
     }
 
+    /// Its health is of no interest any more.
+    fn rest(&self) {
+        self.probe.borrow_mut().take();
+        self.health.set(None);
+    }
+
     /// There is no link to the server.
     pub fn on_link_down(&self) {
+        self.rest();
         self.public.borrow_mut().take();
         self.renew(None);
     }
@@ -178,7 +228,7 @@ pub(super) async fn attend(
         Some(Ok(socket)) => {
             link.opened(visitor.stream());
             drop((client, link, service));
-            visitor.serve(socket).await;
+            visitor.serve(Rc::new(socket)).await;
         }
         Some(Err(error)) => {
             service.on_local_failure(&error);

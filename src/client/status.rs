@@ -49,5 +49,6 @@ fn service_snapshot(service: &Service) -> status::Service {
         inward: written.get(),
         outward: read.get(),
         last_error: service.last_error.borrow().clone(),
+        group: None,
     }
 }

@@ -34,6 +34,16 @@ impl HostPort {
             port: parse_port(port)?,
         })
     }
+
+    /// Parses `host` or `host:port`, which has this port unless it says another; `None`: it cannot be reached.
+    pub(super) fn with_port(host: &str, port: u16) -> Option<HostPort> {
+        let (_, behind) = host.rsplit_once(']').unwrap_or(("", host));
+        let parsed = match behind.contains(':') {
+            true => HostPort::parse(host),
+            false => HostPort::parse(&format!("{host}:{port}")),
+        };
+        parsed.ok().filter(|address| address.port != 0)
+    }
 }
 
 impl fmt::Display for HostPort {
@@ -45,7 +55,7 @@ impl fmt::Display for HostPort {
 
 /// Addresses that belong together: to listen at all of them, or to dial in this order. Never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Addresses(pub(super) Vec<HostPort>);
+pub struct Addresses(pub(crate) Vec<HostPort>);
 
 impl Addresses {
     /// The first of them.

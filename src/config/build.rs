@@ -10,6 +10,7 @@ use toml::de::{DeString, DeTable, DeValue};
 use super::check::seconds;
 use super::covers;
 use super::errors::Faults;
+use super::groups;
 use super::keys::{self, Absent, Form, Row};
 use super::noise;
 use super::source::{order, shown};
@@ -53,6 +54,8 @@ fn server(block: &Section<'_>, faults: &mut Faults<'_>) -> Option<Server> {
         },
         transport: transport(&block.section("transport"), Role::Server, faults)?,
         services,
+        tunnels: groups::tunnels(block, default_token, faults)?,
+        balancing: groups::balancing(block)?,
         inputs: faults.inputs.clone(),
         control_socket: block.path("control_socket", faults),
     })
@@ -73,6 +76,8 @@ fn server_service(
         udp_timeout: section.nonzero("udp_timeout"),
         nodelay: section.flag("nodelay").or_else(|| link_nodelay(block))?,
         balancers: balancers(section, faults)?,
+        group_keys: groups::group_keys(section)?,
+        is_sticky: section.has("sticky"),
     })
 }
 
@@ -129,6 +134,7 @@ fn client(block: &Section<'_>, faults: &mut Faults<'_>) -> Option<Client> {
         prefer_ipv6: block.flag("prefer_ipv6")?,
         transport: transport(&block.section("transport"), Role::Client, faults)?,
         services,
+        drain: block.duration("drain_secs")?,
         inputs: faults.inputs.clone(),
         control_socket: block.path("control_socket", faults),
     })
@@ -152,6 +158,9 @@ fn client_service(
             .or_else(|| block.duration("retry_interval"))?,
         prefer_ipv6: section.flag("prefer_ipv6")?,
         proxy_protocol: proxy_protocol(section, faults),
+        remote_port: groups::remote_port(section),
+        group: groups::membership(section, faults),
+        health_check: groups::health_check(section, faults),
     })
 }
 
@@ -336,7 +345,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    fn kind(&self) -> Option<Kind> {
+    pub(super) fn kind(&self) -> Option<Kind> {
         let word = self.word("type")?;
         Kind::ALL.into_iter().find(|kind| kind.name() == word)
     }
@@ -348,14 +357,17 @@ impl<'a> Section<'a> {
         }
     }
 
-    fn duration(&self, key: &str) -> Option<Duration> {
+    pub(super) fn duration(&self, key: &str) -> Option<Duration> {
+        self.number(key).map(Duration::from_secs)
+    }
+
+    pub(super) fn number(&self, key: &str) -> Option<u64> {
         let row = self.row(key)?;
-        let number = match (&row.absent, &row.form) {
-            (Absent::Seconds(number), _) if !self.has(key) => Some(*number),
-            (_, Form::Seconds(max)) => seconds(self.value(key)?, *max),
+        match (&row.absent, &row.form) {
+            (Absent::Number(number), _) if !self.has(key) => Some(*number),
+            (_, Form::Seconds(max) | Form::Number(max)) => seconds(self.value(key)?, *max),
             _ => None,
-        };
-        number.map(Duration::from_secs)
+        }
     }
 
     /// For keys where 0 means off.
@@ -363,7 +375,7 @@ impl<'a> Section<'a> {
         self.duration(key).filter(|duration| !duration.is_zero())
     }
 
-    fn addresses(&self, key: &str) -> Option<Addresses> {
+    pub(super) fn addresses(&self, key: &str) -> Option<Addresses> {
         let all = self
             .one_or_more(key)?
             .into_iter()
@@ -408,7 +420,7 @@ impl<'a> Section<'a> {
             .collect()
     }
 
-    fn one_or_more(&self, key: &str) -> Option<Vec<&str>> {
+    pub(super) fn one_or_more(&self, key: &str) -> Option<Vec<&str>> {
         match self.value(key)? {
             DeValue::Array(items) => items.iter().map(|item| item.get_ref().as_str()).collect(),
             value => value.as_str().map(|text| vec![text]),

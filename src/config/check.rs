@@ -11,10 +11,11 @@ use toml::de::{DeTable, DeValue};
 
 use super::addr::dial;
 use super::errors::Faults;
+use super::groups;
 use super::keys::{self, Form, Row};
 use super::source::shown;
 use super::suggest::suggest;
-use super::{HostPort, Local, Network, Proxy, Role, require};
+use super::{HostPort, Local, Network, Proxy, Role, Url, require};
 use crate::limits::{MAX_NAME, MAX_SERVICES};
 
 /// Checks the whole file as one that `roles` will use.
@@ -97,6 +98,7 @@ impl<'a> Checker<'a, '_, '_> {
                 }
                 self.table(table, at, is_used);
             }
+            DeValue::Array(_) if row.form.takes(value.get_ref()) => self.single(row, at, value, is_used),
             DeValue::Array(items) if row.form.is_list() && !items.is_empty() => {
                 let each = items.iter();
                 each.for_each(|item| self.single(row, item.span().start, item, is_used));
@@ -175,7 +177,7 @@ fn runs_on_tls(transport: &DeTable<'_>) -> bool {
     websocket.and_then(|table| table.get("tls")?.get_ref().as_bool()) == Some(true)
 }
 
-fn service_name(name: &str) -> Result<(), &'static str> {
+pub(super) fn service_name(name: &str) -> Result<(), &'static str> {
     if name.is_empty() {
         Err("a service needs a name")
     } else if name.len() > MAX_NAME {
@@ -205,7 +207,7 @@ impl Form {
 
     /// Whether it may be a list of what it can be.
     fn is_list(&self) -> bool {
-        matches!(self, Form::Networks | Form::Listen | Form::Dial)
+        matches!(self, Form::Networks | Form::Listen | Form::Dial | Form::Hashes)
     }
 
     fn takes(&self, value: &DeValue<'_>) -> bool {
@@ -213,7 +215,8 @@ impl Form {
             Form::Table | Form::Services => value.is_table(),
             Form::Keys => value.is_table() || value.is_str(),
             Form::Flag => value.is_bool(),
-            Form::Seconds(_) => value.is_integer(),
+            Form::Seconds(_) | Form::Number(_) => value.is_integer(),
+            Form::Ports => value.is_array(),
             _ => value.is_str(),
         }
     }
@@ -231,6 +234,10 @@ impl Form {
             Form::Token | Form::Secret | Form::Text => "a string in quotes".to_owned(),
             Form::Flag => "true or false".to_owned(),
             Form::Seconds(max) => format!("a whole number of seconds, 0 to {max}"),
+            Form::Number(max) => format!("a whole number, 0 to {max}"),
+            Form::Ports => "two ports like [20000, 20099], or [0, 0]".to_owned(),
+            Form::Hashes => "a list of hashes, 64 hexadecimal digits each; `pinhole --hash-key` makes one".to_owned(),
+            Form::Url => "a string like \"https://example.com/alert\"".to_owned(),
             Form::Proxy => "a string like \"socks5://user:password@example.com:1080\"".to_owned(),
             Form::Networks => "a list like [\"10.0.0.0/8\", \"192.0.2.1\"]".to_owned(),
             Form::Choice(_, words) | Form::OneOf(words) => format!("one of \"{}\"", words.join("\", \"")),
@@ -259,7 +266,10 @@ impl Form {
                 Err("is empty: anyone could prove to know it; choose a long random one".to_owned())
             }
             Form::Path | Form::SecretFile if text.is_empty() => Err("is empty; leave the key out instead".to_owned()),
-            Form::Seconds(max) if seconds(value, *max).is_none() => {
+            Form::Url => Url::parse(text).map(drop),
+            Form::Hashes if groups::hash(text).is_none() => Err(format!("is no hash; expected {}", self.expected())),
+            Form::Ports => groups::ports(value).map(drop),
+            Form::Seconds(max) | Form::Number(max) if seconds(value, *max).is_none() => {
                 Err(format!("is out of range; expected {}", self.expected()))
             }
             _ => Ok(()),

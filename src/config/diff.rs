@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::{AuthorizedKey, Client, Config, Server, Transport};
+use super::{AuthorizedKey, Client, Config, Server, Transport, Tunnels};
 
 /// One difference.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,8 +23,14 @@ pub enum Change {
     Links,
     /// `server.transport.noise.authorized_keys`.
     AuthorizedKeys,
+    /// What clients may name themselves, or how much there may be of anything.
+    Tunnels,
+    /// `server.load_balancing` or `server.region`.
+    Balancing,
     /// `client.retry_interval`.
     RetryInterval,
+    /// `client.drain_secs`.
+    Drain,
     /// `control_socket`.
     ControlSocket,
 }
@@ -38,7 +44,10 @@ impl Change {
             Change::RemoteAddr => "remote_addr",
             Change::Links => "transport",
             Change::AuthorizedKeys => "authorized_keys",
+            Change::Tunnels => "ports and limits",
+            Change::Balancing => "load_balancing",
             Change::RetryInterval => "retry_interval",
+            Change::Drain => "drain_secs",
             Change::ControlSocket => "control_socket",
         })
     }
@@ -63,12 +72,23 @@ fn server(old: &Server, new: &Server) -> Vec<Change> {
         Change::AuthorizedKeys,
     );
     differs(server_links(old) != server_links(new), Change::Links);
+    differs(named(old) != named(new), Change::Tunnels);
+    differs(old.balancing != new.balancing, Change::Balancing);
     differs(old.control_socket != new.control_socket, Change::ControlSocket);
     changes
 }
 
 fn authorized(transport: &Transport) -> Option<&Vec<AuthorizedKey>> {
     transport.noise.as_ref()?.authorized_keys.as_ref()
+}
+
+/// Without ports nobody needs the token.
+fn named(server: &Server) -> Tunnels {
+    let mut tunnels = server.tunnels.clone();
+    if tunnels.tcp.is_none() && tunnels.udp.is_none() {
+        tunnels.token = None;
+    }
+    tunnels
 }
 
 /// Who may come is no matter of the links that are there.
@@ -88,6 +108,7 @@ fn client(old: &Client, new: &Client) -> Vec<Change> {
     differs(is_elsewhere, Change::RemoteAddr);
     differs(links(old) != links(new), Change::Links);
     differs(old.retry_interval != new.retry_interval, Change::RetryInterval);
+    differs(old.drain != new.drain, Change::Drain);
     differs(old.control_socket != new.control_socket, Change::ControlSocket);
     changes
 }
@@ -221,6 +242,10 @@ mod tests {
             ("server", "transport.tcp.nodelay = false", "Links"),
             ("server", "transport.tcp.keepalive_secs = 7", "Links"),
             ("server", "transport.tcp.keepalive_interval = 7", "Links"),
+            ("server", "tcp_port_range = [2, 3]", "Tunnels"),
+            ("server", "max_tunnels_per_client = 7", "Tunnels"),
+            ("server", "region = 'x'", "Balancing"),
+            ("client", "drain_secs = 7", "Drain"),
             ("client", "remote_addr = 'y:1'", "RemoteAddr"),
             ("client", "prefer_ipv6 = true", "RemoteAddr"),
             ("client", "heartbeat_timeout = 7", "Links"),

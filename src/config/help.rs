@@ -77,7 +77,7 @@ impl Display for Absent {
             Absent::Required => f.write_str("required"),
             Absent::Means(words) => f.write_str(words),
             Absent::Word(word) => write!(f, "\"{word}\""),
-            Absent::Seconds(number) => write!(f, "{number}"),
+            Absent::Number(number) => write!(f, "{number}"),
             Absent::Flag(flag) => write!(f, "{flag}"),
         }
     }
@@ -92,12 +92,15 @@ impl Display for Form {
             Form::Listen | Form::Dial => f.write_str("host:port, or a list"),
             Form::Local => f.write_str("host:port or unix:/path"),
             Form::Token | Form::Secret => f.write_str("string, never shown"),
-            Form::Proxy => f.write_str("URL, never shown"),
+            Form::Proxy | Form::Url => f.write_str("URL, never shown"),
             Form::Networks => f.write_str("address/bits, or a list"),
             Form::Text => f.write_str("string"),
             Form::Path | Form::SecretFile => f.write_str("path"),
             Form::Flag => f.write_str("true or false"),
             Form::Seconds(max) => write!(f, "seconds, 0 to {max}"),
+            Form::Number(max) => write!(f, "number, 0 to {max}"),
+            Form::Ports => f.write_str("[first, last]"),
+            Form::Hashes => f.write_str("list of hashes"),
             Form::Choice(_, words) | Form::OneOf(words) => write!(f, "\"{}\"", words.join("\" or \"")),
         }
     }

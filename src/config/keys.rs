@@ -51,6 +51,14 @@ pub(super) enum Form {
     Flag,
     /// 0 up to this many seconds.
     Seconds(u64),
+    /// 0 up to this.
+    Number(u64),
+    /// The first and the last port of a range.
+    Ports,
+    /// A list of SHA-256 hashes in hexadecimal.
+    Hashes,
+    /// A webhook's URL; masked.
+    Url,
     /// One of these words, each of which the build may or may not have.
     Choice(Group, &'static [&'static str]),
 }
@@ -63,8 +71,8 @@ pub(super) enum Absent {
     Means(&'static str),
     /// This word.
     Word(&'static str),
-    /// This many seconds.
-    Seconds(u64),
+    /// This number, or so many seconds.
+    Number(u64),
     /// This.
     Flag(bool),
 }
@@ -77,8 +85,14 @@ const LONG: u64 = 365 * 86_400;
 /// The most that Linux takes for TCP_KEEPIDLE and TCP_KEEPINTVL.
 const KEEPALIVE: u64 = 32_767;
 
+/// Requests and visitors in a second, visitors at once.
+const MANY: u64 = 1_000_000_000;
+
 const KINDS: &[&str] = &["tcp", "udp"];
 const PROXY_PROTOCOLS: &[&str] = &["v1", "v2"];
+const STICKY: &[&str] = &["source"];
+const CHECKS: &[&str] = &["tcp", "http"];
+const WEBHOOKS: &[&str] = &["off", "public", "any"];
 const TRANSPORTS: &[&str] = &["tcp", "tls", "noise", "websocket"];
 
 macro_rules! rows {
@@ -105,12 +119,32 @@ rows! {
         "The token of every service that has none of its own."
     "server.default_token_file": SecretFile, Means("none");
         "A file whose one line is that token. Relative to this file's folder."
-    "server.heartbeat_interval": Form::Seconds(LONG), Absent::Seconds(30);
+    "server.heartbeat_interval": Form::Seconds(LONG), Absent::Number(30);
         "How often a client hears from the server. 0: never."
     "server.heartbeat_timeout": Form::Seconds(LONG), Means("4/3 of `heartbeat_interval`");
         "A client that is silent for so long is gone, and its visitors are closed. 0: TCP alone decides."
     "server.control_socket": Path, Means("off"), needs Feature "status";
         "Where the unix socket for `pinhole status` is made (mode 0600). Relative to this file's folder."
+    "server.tcp_port_range": Form::Ports, Means("off: `[0, 0]`");
+        "The ports, first and last, of tcp services that only clients name (`remote_port`). They need `default_token`."
+    "server.udp_port_range": Form::Ports, Means("off: `[0, 0]`");
+        "The same for udp services."
+    "server.max_tunnels_per_client": Form::Number(MANY), Absent::Number(10);
+        "Services that one client may name. 0: any number."
+    "server.max_connections_per_service": Form::Number(MANY), Absent::Number(0);
+        "Visitors of one service at the same time; further ones are turned away. 0: as many as there is room for."
+    "server.rate_limit_rps": Form::Number(MANY), Absent::Number(0);
+        "New visitors of one service in a second, of a udp service datagrams from visitors; the rest is dropped. 0: any number."
+    "server.region": Text, Word("default");
+        "What alerts call this server."
+    "server.load_balancing": Table, Means("off"), needs Feature "groups";
+        "Several clients share one service when they name the same `group` and have its key."
+    "server.load_balancing.enabled": Form::Flag, Absent::Flag(false);
+        "Otherwise `group` is ignored, and each client is alone."
+    "server.load_balancing.alert_webhook_url": Form::Url, Means("nobody");
+        "Is told, by a POST, when no member of a group is healthy any more."
+    "server.load_balancing.member_webhooks": OneOf(WEBHOOKS), Word("public");
+        "The same for the `alert_webhook` of members: not at all, at public addresses, or at any address as seen from here."
     "server.services": Services, Required;
         "What is exposed, one table per service. The table must be there, and may be empty."
     "server.services.*": Table, Means("");
@@ -125,12 +159,16 @@ rows! {
         "A file whose one line is the token."
     "server.services.*.nodelay": Form::Flag, Means("`server.transport.tcp.nodelay`");
         "TCP_NODELAY on the visitors' connections."
-    "server.services.*.udp_timeout": Form::Seconds(LONG), Absent::Seconds(60), needs Service "udp";
+    "server.services.*.udp_timeout": Form::Seconds(LONG), Absent::Number(60), needs Service "udp";
         "Without a datagram either way for so long, a visitor of a UDP service is forgotten. 0: when others need its place."
     "server.services.*.accept_proxy_protocol": Form::Flag, Absent::Flag(false);
         "Behind a load balancer: its connections begin with a PROXY protocol header (v1 or v2) that names the visitor. TCP."
     "server.services.*.proxy_protocol_from": Networks, Means("nobody");
         "Who sends that header, a list of addresses and networks; from others nothing is believed. Required with it."
+    "server.services.*.group_keys": Form::Hashes, Means("the first member's"), needs Feature "groups";
+        "SHA-256 hashes of the keys that members of this service's group may have; `pinhole --hash-key` makes one."
+    "server.services.*.sticky": OneOf(STICKY), Means("off"), needs Feature "groups";
+        "Visitors from one address get the same member of the group, as long as it is healthy."
 
     "client": Table, Means("not a client");
         "The end beside the local services, behind NAT: it connects to the server."
@@ -141,14 +179,16 @@ rows! {
         "The token of every service that has none of its own."
     "client.default_token_file": SecretFile, Means("none");
         "A file whose one line is that token. Relative to this file's folder."
-    "client.heartbeat_timeout": Form::Seconds(LONG), Absent::Seconds(40);
+    "client.heartbeat_timeout": Form::Seconds(LONG), Absent::Number(40);
         "A server that is silent for so long is gone. Longer than its `heartbeat_interval`. 0: TCP alone decides."
-    "client.retry_interval": Form::Seconds(LONG), Absent::Seconds(1);
+    "client.retry_interval": Form::Seconds(LONG), Absent::Number(1);
         "The longest pause between two attempts to connect."
     "client.prefer_ipv6": Form::Flag, Absent::Flag(false);
         "Try the server's IPv6 addresses first."
     "client.control_socket": Path, Means("off"), needs Feature "status";
         "Where the unix socket for `pinhole status` is made (mode 0600). Relative to this file's folder."
+    "client.drain_secs": Form::Seconds(LONG), Absent::Number(0);
+        "When told to end, take no new visitors and wait so long for those that are there."
     "client.services": Services, Required;
         "What is offered, one table per service. The table must be there, and may be empty."
     "client.services.*": Table, Means("");
@@ -169,6 +209,37 @@ rows! {
         "Try the local service's IPv6 addresses first."
     "client.services.*.proxy_protocol": OneOf(PROXY_PROTOCOLS), Means("off");
         "Tell the local service the visitor's address by a PROXY protocol header of this version. UDP: v2."
+    "client.services.*.remote_port": Form::Number(65_535), Means("the server names it");
+        "The server has no service of this name: it is to be public at this port of a range of its. 0: at any."
+    "client.services.*.group": Text, Means("none"), needs Feature "groups";
+        "Several clients share this service, if the server balances. With `remote_port` the group's name counts, else the \
+         service's."
+    "client.services.*.group_key": Token, Means("none");
+        "What the members of a group have in common; the server gets its hash alone. Required with `group`."
+    "client.services.*.group_key_file": SecretFile, Means("none");
+        "A file whose one line is that key."
+    "client.services.*.weight": Form::Number(1000), Absent::Number(1);
+        "How many visitors this member gets, relative to the others. At least 1."
+    "client.services.*.sticky": OneOf(STICKY), Means("off"), needs Feature "groups";
+        "Visitors from one address get the same member, as long as it is healthy. The first member of a group decides."
+    "client.services.*.health_check": Table, Means("none"), needs Feature "groups";
+        "Look whether the local service is well; if not, other members of the group get the visitors."
+    "client.services.*.health_check.type": OneOf(CHECKS), Means("no check: always well");
+        "Whether it takes a connection, or also answers to an HTTP request."
+    "client.services.*.health_check.addr": Dial, Means("`local_addr`");
+        "Where to look. Required for a udp service."
+    "client.services.*.health_check.path": Text, Means("none");
+        "What to ask for. Required for `http`."
+    "client.services.*.health_check.interval_secs": Form::Seconds(LONG), Absent::Number(10);
+        "The time between two looks."
+    "client.services.*.health_check.timeout_secs": Form::Seconds(LONG), Absent::Number(3);
+        "How long an answer may take."
+    "client.services.*.health_check.max_failed": Form::Number(MANY), Absent::Number(3);
+        "Failures in a row until the service counts as not well."
+    "client.services.*.health_check.expect_2xx": Form::Flag, Absent::Flag(true);
+        "Whether an answer must have a status from 200 to 299. Otherwise any will do."
+    "client.services.*.health_check.alert_webhook": Form::Url, Means("nobody");
+        "Is told by the server when no member of the group is healthy any more."
 
     "*.transport": Table, Means("plain TCP");
         "How the link between client and server is carried; the same on both sides."
@@ -178,9 +249,9 @@ rows! {
         "The link's TCP connection, whatever runs on it."
     "*.transport.tcp.nodelay": Form::Flag, Absent::Flag(true);
         "TCP_NODELAY on the link, and on services that do not say."
-    "*.transport.tcp.keepalive_secs": Form::Seconds(KEEPALIVE), Absent::Seconds(20);
+    "*.transport.tcp.keepalive_secs": Form::Seconds(KEEPALIVE), Absent::Number(20);
         "Silence after which the system probes the peer. 0: it does not."
-    "*.transport.tcp.keepalive_interval": Form::Seconds(KEEPALIVE), Absent::Seconds(8);
+    "*.transport.tcp.keepalive_interval": Form::Seconds(KEEPALIVE), Absent::Number(8);
         "Pause between two such probes. 0: as the system has it."
     "client.transport.tcp.proxy": Form::Proxy, Means("none"), needs Feature "proxy";
         "Reach the server through `http://[user:password@]host[:port]` or `socks5://…`, which looks up the server's name."
@@ -256,7 +327,7 @@ impl Row {
     }
 
     pub(super) fn is_secret(&self) -> bool {
-        matches!(self.form, Token | Secret | Form::Proxy)
+        matches!(self.form, Token | Secret | Form::Proxy | Form::Url)
     }
 }
 

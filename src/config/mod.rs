@@ -6,12 +6,13 @@
 //! check    walks the file beside the rows: spelling, types, values, what is missing   (suggest: "did you mean …?")
 //! build    a checked table becomes the types; rules that concern several keys
 //! covers   … and those of TLS and WebSocket, with what is in their files
+//! groups   … and those of tunnels that clients name, and of groups
 //! diff     what a new configuration changes
 //! errors   what was wrong, in the file's order
 //! expand   `${NAME}`: the environment's variables in strings
 //! noise    keys against patterns
 //! secret   what is never printed, and the files with one
-//! types    what the rest of the program reads            (addr: host:port; network: address/bits; proxy: its URL)
+//! types    what the rest of the program reads            (addr: host:port; network: address/bits; proxy, url: URLs)
 //! help     the rows, for a terminal and for the README
 //! ```
 //!
@@ -38,6 +39,7 @@ mod covers;
 pub mod diff;
 mod errors;
 mod expand;
+mod groups;
 mod help;
 mod keys;
 mod network;
@@ -48,6 +50,7 @@ mod secret;
 mod source;
 mod suggest;
 mod types;
+mod url;
 
 use std::path::Path;
 
@@ -55,6 +58,7 @@ use toml::de::DeTable;
 
 pub use addr::{Addresses, HostPort, Local};
 pub use errors::Errors;
+pub use groups::{Balancing, GroupKey, HealthCheck, MemberWebhooks, Membership, Ports, Tunnels, hash_text, hex};
 pub use help::{help, readme_reference};
 pub use network::Network;
 pub use secret::{Input, Secret};
@@ -62,6 +66,8 @@ pub use types::{
     AuthorizedKey, Client, ClientService, Config, File, Identity, Kind, Noise, Proxy, ProxyKind, ProxyProtocol, Role,
     Server, ServerService, Tcp, Tls, Transport, TransportKind, Websocket,
 };
+
+pub use url::Url;
 
 pub(crate) use suggest::distance;
 
@@ -110,6 +116,8 @@ pub fn capabilities() -> &'static [(Group, &'static str)] {
         (Group::Service, "tcp"),
         #[cfg(feature = "udp")]
         (Group::Service, "udp"),
+        #[cfg(feature = "groups")]
+        (Group::Feature, "groups"),
         #[cfg(feature = "proxy")]
         (Group::Feature, "proxy"),
         #[cfg(feature = "reload")]

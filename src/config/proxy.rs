@@ -33,12 +33,7 @@ fn parse(url: &str) -> Result<Proxy, &'static str> {
 
 fn address(host: &str, port: u16) -> Result<HostPort, &'static str> {
     const WRONG: &str = "has no host and port that can be reached (in user and password `@` is %40, `:` %3A)";
-    let (_, behind) = host.rsplit_once(']').unwrap_or(("", host));
-    let parsed = match behind.contains(':') {
-        true => HostPort::parse(host),
-        false => HostPort::parse(&format!("{host}:{port}")),
-    };
-    parsed.ok().filter(|address| address.port != 0).ok_or(WRONG)
+    HostPort::with_port(host, port).ok_or(WRONG)
 }
 
 fn credentials(kind: ProxyKind, text: &str) -> Result<(Secret, Secret), &'static str> {

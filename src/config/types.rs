@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Addresses, HostPort, Input, Local, Network, Secret};
+use super::{Addresses, Balancing, HealthCheck, HostPort, Input, Local, Membership, Network, Secret, Tunnels};
 
 /// Which end of the tunnel this process is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +94,10 @@ pub struct Server {
     pub transport: Transport,
     /// In the order of the file.
     pub services: Vec<ServerService>,
+    /// What clients may name themselves, and how much there may be of anything.
+    pub tunnels: Tunnels,
+    /// Whether several clients may share a service.
+    pub balancing: Balancing,
     /// The files that were read.
     pub inputs: Vec<Input>,
     /// Path of the status socket; `None` = off.
@@ -117,6 +121,10 @@ pub struct ServerService {
     pub nodelay: bool,
     /// Whose connections begin with a PROXY protocol header; empty = nobody's.
     pub balancers: Vec<Network>,
+    /// Hashes of the keys that members of its group may have; empty = the first member's.
+    pub group_keys: Vec<[u8; 32]>,
+    /// Visitors from one address get the same member.
+    pub is_sticky: bool,
 }
 
 /// `[client]`.
@@ -134,6 +142,8 @@ pub struct Client {
     pub transport: Transport,
     /// In the order of the file.
     pub services: Vec<ClientService>,
+    /// When told to end, how long to wait for visitors to leave.
+    pub drain: Duration,
     /// The files that were read.
     pub inputs: Vec<Input>,
     /// Path of the status socket; `None` = off.
@@ -159,6 +169,12 @@ pub struct ClientService {
     pub prefer_ipv6: bool,
     /// How the local service is told the visitor's address; `None` = it is not.
     pub proxy_protocol: Option<ProxyProtocol>,
+    /// The public port that is wanted, 0 = any; `None` = the server has a service of this name.
+    pub remote_port: Option<u16>,
+    /// The group of clients that share the service.
+    pub group: Option<Membership>,
+    /// How its health is looked after.
+    pub health_check: Option<HealthCheck>,
 }
 
 /// `[server.transport]` or `[client.transport]`.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::limits;
 use crate::link::Peer;
-use crate::proto::{Cause, Decline, Farewell, Leave, Protocol, Registration, Session, StreamId, Time, Visit};
+use crate::proto::{Cause, Decline, Farewell, Leave, Protocol, Registration, Session, StreamId, Terms, Time, Visit};
 
 use super::Process;
 use super::bell::Bell;
@@ -48,9 +48,13 @@ pub trait Owner {
     fn on_unregister(&self, link: &Rc<Link>, id: u16) {
         let _ = (link, id);
     }
-    /// A service is registered, and public there; or public somewhere else from now on.
-    fn on_registered(&self, link: &Rc<Link>, id: u16, public: &str) {
-        let _ = (link, id, public);
+    /// The local service of a registration is well from now on, or is not.
+    fn on_health(&self, link: &Rc<Link>, id: u16, is_healthy: bool, failures: u32) {
+        let _ = (link, id, is_healthy, failures);
+    }
+    /// A service is registered, and public there; or public somewhere else from now on. `is_member`: as one of several.
+    fn on_registered(&self, link: &Rc<Link>, id: u16, public: &str, is_member: bool) {
+        let _ = (link, id, public, is_member);
     }
     /// The server wants a new link in this one's place.
     fn on_renew(&self, link: &Rc<Link>) {
@@ -146,8 +150,8 @@ impl Link {
     }
 
     /// Client: claims a service; false: it cannot be asked for on this link.
-    pub fn register(&self, id: u16, protocol: Protocol, name: &str, token: &[u8]) -> bool {
-        let asked = self.session.borrow_mut().register(id, protocol, name, token);
+    pub fn register(&self, id: u16, protocol: Protocol, name: &str, token: &[u8], terms: &Terms) -> bool {
+        let asked = self.session.borrow_mut().register(id, protocol, name, token, terms);
         self.bell.ring();
         asked
     }
@@ -158,14 +162,25 @@ impl Link {
         self.bell.ring();
     }
 
+    /// Client: says how the local service of a registration is.
+    pub fn report(&self, id: u16, is_healthy: bool, failures: u32) {
+        self.session.borrow_mut().report(id, is_healthy, failures);
+        self.bell.ring();
+    }
+
+    /// Server: what a proven registration asks for.
+    pub fn terms(&self, registration: &Registration, token: &[u8]) -> Terms {
+        self.session.borrow().terms(registration, token)
+    }
+
     /// Server: whether the client knows `token`; `None`: there is no such service.
     pub fn prove(&self, registration: &Registration, token: Option<&[u8]>) -> bool {
         self.session.borrow_mut().prove(registration, token)
     }
 
     /// Server: takes a proven registration.
-    pub fn accept(&self, registration: &Registration, token: &[u8], public: &str) {
-        self.session.borrow_mut().accept(registration, token, public);
+    pub fn accept(&self, registration: &Registration, token: &[u8], public: &str, is_member: bool) {
+        self.session.borrow_mut().accept(registration, token, public, is_member);
         self.bell.ring();
     }
 

@@ -11,6 +11,7 @@
 //! names     name look-up on a thread of its own
 //! proxy     the way to the server through an HTTP or SOCKS5 proxy
 //! proxy_protocol   who a visitor is, told before its first byte                        (pure)
+//! http      one request and the status of its answer
 //! bell      wakes a task from outside
 //! signals   SIGTERM, SIGINT, SIGHUP and SIGUSR1 as futures
 //! watch     files that may change
@@ -23,6 +24,8 @@ mod bell;
 #[cfg(feature = "status")]
 pub mod control;
 pub mod greet;
+#[cfg(feature = "groups")]
+pub mod http;
 pub mod link;
 #[cfg(feature = "status")]
 mod link_status;

@@ -289,11 +289,12 @@ fn handle_events(link: &Rc<Link>, owner: &dyn Owner, now: Time, bytes: &[u8]) ->
                 }
                 link.cut(id);
             }
-            Some(Event::Opened(_)) => {}
+            Some(Event::Opened(id)) => _ = visitor(link, id, |visitor| visitor.on_opened()),
             Some(Event::Open(id, registration, visit)) => owner.on_open(link, id, registration, visit),
             Some(Event::Register(registration)) => owner.on_register(link, registration),
             Some(Event::Unregister(id)) => owner.on_unregister(link, id),
-            Some(Event::Registered(id, public)) => owner.on_registered(link, id, &public),
+            Some(Event::Health(id, is_healthy, failures)) => owner.on_health(link, id, is_healthy, failures),
+            Some(Event::Registered(id, public, is_member)) => owner.on_registered(link, id, &public, is_member),
             Some(Event::Declined(id, code, reason)) => owner.on_declined(link, id, code, &reason),
             Some(Event::Renew) => owner.on_renew(link),
             Some(Event::Goodbye(farewell)) => return Err(Ended::Farewell(farewell)),

@@ -11,7 +11,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use crate::limits::CHUNK;
+use crate::limits::{CHUNK, INITIAL_WINDOW};
 use crate::proto::{Cause, StreamId};
 
 use super::bell::Bell;
@@ -41,7 +41,10 @@ pub struct Visitor {
     link: Rc<Link>,
     counters: Rc<Counters>,
     /// On a client not before the local service has taken the connection.
-    socket: OnceCell<Socket>,
+    socket: OnceCell<Rc<Socket>>,
+    /// What was read before it is known whether the client takes the visitor, if another one could.
+    early: RefCell<Option<Early>>,
+    opened: Cell<bool>,
     /// Of the visitor's task, from its first poll on.
     bell: Bell,
     backlog: RefCell<Backlog>,
@@ -61,6 +64,8 @@ impl Visitor {
             link: link.clone(),
             counters: counters.clone(),
             socket: OnceCell::new(),
+            early: RefCell::default(),
+            opened: Cell::new(false),
             bell: Bell::default(),
             backlog: RefCell::new(Backlog::default()),
             read_done: Cell::new(false),
@@ -99,8 +104,33 @@ impl Visitor {
         .await
     }
 
+    /// Server: keeps what it reads until the client has taken the visitor; `early`: from one that did not.
+    pub fn keep_early(&self, early: Early) {
+        *self.early.borrow_mut() = Some(Early { sent: 0, ..early });
+    }
+
+    /// Link: the client has taken the visitor.
+    pub(super) fn on_opened(&self) {
+        self.opened.set(true);
+        let mut early = self.early.borrow_mut();
+        if early.is_some() {
+            early.take_if(|early| early.is_sent());
+            self.bell.ring();
+        }
+    }
+
+    /// Server: whether the client has not taken the visitor, and the stream is over.
+    pub fn is_unserved(&self) -> bool {
+        self.gone.get() && !self.opened.get()
+    }
+
+    /// Server: what an unserved visitor has said, for another client. `None`: that is not known.
+    pub fn take_early(&self) -> Option<Early> {
+        self.early.borrow_mut().take().filter(|_| self.is_unserved())
+    }
+
     /// Lives until both directions are over or the stream is cut. The visitor's task.
-    pub async fn serve(self: Rc<Self>, socket: Socket) {
+    pub async fn serve(self: Rc<Self>, socket: Rc<Socket>) {
         let socket = self.socket.get_or_init(|| socket);
         let mut failed = pin!(socket.failed());
         let served = std::future::poll_fn(|cx| {
@@ -112,7 +142,7 @@ impl Visitor {
         if served.await.is_err() {
             self.link.reset(self.stream, Cause::Aborted);
         }
-        if self.gone.get() {
+        if self.gone.get() && self.early.borrow().is_none() {
             socket.reset_on_drop();
         }
         self.link.forget(self.stream);
@@ -143,6 +173,8 @@ impl Visitor {
     /// Link: takes bytes for the socket; `end`: the last ones. Gives how many the socket took at once, the rest waits
     /// in the backlog.
     pub fn deliver(&self, bytes: &[u8], end: bool) -> io::Result<usize> {
+        // Who answers has taken the visitor, whatever else it says.
+        self.opened.set(true);
         let taken = if self.backlog.borrow().is_empty() {
             self.write(bytes)?
         } else {
@@ -158,6 +190,36 @@ impl Visitor {
 
     /// Link: reads from the socket; `None`: nothing there now, 0: the end.
     pub fn read(&self, place: &mut [u8]) -> io::Result<Option<usize>> {
+        let mut early = self.early.borrow_mut();
+        if early.as_ref().is_some_and(|early| self.opened.get() && early.is_sent()) {
+            *early = None;
+        }
+        match &mut *early {
+            Some(early) => self.read_early(early, place),
+            None => self.read_on(place),
+        }
+    }
+
+    fn read_early(&self, early: &mut Early, place: &mut [u8]) -> io::Result<Option<usize>> {
+        if let Some(n) = early.again(place) {
+            self.read_done.set(n == 0);
+            return Ok(Some(n));
+        }
+        let room = (INITIAL_WINDOW as usize)
+            .saturating_sub(early.bytes.len())
+            .min(place.len());
+        if room == 0 {
+            return Ok(None);
+        }
+        let place = place.split_at_mut(room).0;
+        let read = self.read_on(place)?;
+        if let Some(n) = read {
+            early.keep(place.split_at(n).0);
+        }
+        Ok(read)
+    }
+
+    fn read_on(&self, place: &mut [u8]) -> io::Result<Option<usize>> {
         let (Some(socket), Some(waker)) = (self.socket.get(), &*self.bell.waker()) else {
             return Ok(None);
         };
@@ -248,6 +310,46 @@ pub(super) fn depart(link: &Link, counters: &Counters) {
 /// Counts on.
 pub fn add(counter: &Cell<u64>, n: u64) {
     counter.set(counter.get().wrapping_add(n));
+}
+
+/// A visitor's first bytes, kept as long as another client may have to be told them: no more than one may have without
+/// an answer, and in the place of what the visitor is not sent before.
+#[derive(Default)]
+pub struct Early {
+    bytes: Vec<u8>,
+    /// Bytes that this client was told.
+    sent: usize,
+    /// They are also the last ones.
+    is_end: bool,
+}
+
+impl Early {
+    /// Whether there is nothing.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty() && !self.is_end
+    }
+
+    fn is_sent(&self) -> bool {
+        self.sent == self.bytes.len()
+    }
+
+    /// What another client was told before: how many bytes of it are in `place`.
+    fn again(&mut self, place: &mut [u8]) -> Option<usize> {
+        let rest = self.bytes.get(self.sent..).unwrap_or_default();
+        let n = rest.len().min(place.len());
+        if n == 0 && !self.is_end {
+            return None;
+        }
+        place.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+        self.sent += n;
+        Some(n)
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+        self.sent = self.bytes.len();
+        self.is_end = bytes.is_empty();
+    }
 }
 
 /// Bytes that a full socket refused, in chunks small enough that memory follows what is really there.

@@ -44,13 +44,14 @@ pub enum Kind {
     Pong = 0x21,
     Goodbye = 0x22,
     Renew = 0x23,
+    Health = 0x80,
 }
 
 /// Kinds that a receiver skips when it does not know them.
 pub const IGNORABLE: core::ops::RangeInclusive<u8> = 0x80..=0xBF;
 
 /// Every kind with the least and the largest payload, in bytes.
-const KINDS: [(Kind, usize, usize); 17] = [
+const KINDS: [(Kind, usize, usize); 18] = [
     (Kind::Hello, 80, MAX_CONTROL),
     (Kind::Register, 35, MAX_CONTROL),
     (Kind::Registered, 32, MAX_CONTROL),
@@ -68,6 +69,7 @@ const KINDS: [(Kind, usize, usize); 17] = [
     (Kind::Pong, 16, 16),
     (Kind::Goodbye, 6, MAX_CONTROL),
     (Kind::Renew, 0, 0),
+    (Kind::Health, 5, MAX_CONTROL),
 ];
 
 /// Flag of a data frame: these are the direction's last bytes.

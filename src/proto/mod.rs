@@ -25,7 +25,8 @@
 //! | 0x21 | Pong | both | [`messages`] | yes |
 //! | 0x22 | Goodbye | both | [`messages`] | the session ends |
 //! | 0x23 | Renew | server | [`registration`] | the client is to come again over a new link |
-//! | 0x80–0xBF | | both | any, up to 1,024 bytes | skipped by who does not know it |
+//! | 0x80 | Health | client | [`registration`] | how the local service of a registration is |
+//! | 0x81–0xBF | | both | any, up to 1,024 bytes | skipped by who does not know it |
 //!
 //! Any other kind, an unknown flag, a length that a kind cannot have, or a breach of what follows ends the link: the
 //! one that notices says Goodbye with code 2 and the fault's name, and closes.
@@ -40,6 +41,13 @@
 //!
 //! A client may have two links for a while, and claim over the newer one what it holds over the older one: the server
 //! moves the registration, and declines it on the older link. A server whose keys have changed asks for that by Renew.
+//!
+//! # Groups
+//!
+//! A Register can say more ([`terms`]): that only the client names this tunnel and wants a port for it, that several
+//! clients share one service, that the client looks after its local service's health. It says by Health when that
+//! changes, first when it is known at all; the last word before a link's end counts until then. A server forgets it
+//! with the registration.
 //!
 //! # Streams
 //!
@@ -83,6 +91,7 @@ pub mod session;
 mod sim;
 pub mod sorted;
 mod stream;
+pub mod terms;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -97,6 +106,7 @@ pub use proof::End;
 pub use registration::{Decline, Protocol, Registration};
 pub use session::{Event, Session, Turn};
 pub use stream::Cause;
+pub use terms::{Check, KeyHash, Membership, Terms, Wish};
 pub use time::Time;
 
 /// Version of the protocol, the preamble's last byte.

@@ -59,15 +59,26 @@ impl Transcript {
             .is_some_and(|mac| mac.verify_slice(proof).is_ok())
     }
 
+    /// What hides the hash of a group's key in the registration number `count` of this link.
+    pub fn cover(&self, token: &[u8], count: u32) -> [u8; PROOF] {
+        self.keyed(token, b"pinhole group key", &count.to_be_bytes())
+            .map_or([0; PROOF], |mac| mac.finalize().into_bytes().into())
+    }
+
     fn mac(&self, end: End, token: &[u8], registration: &[u8]) -> Option<Hmac<Sha256>> {
-        // HMAC takes a key of any length; the error exists in the type alone.
-        let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(token).ok()?;
-        mac.update(match end {
+        let label = match end {
             End::Client => &b"pinhole client proof"[..],
             End::Server => b"pinhole server proof",
-        });
+        };
+        self.keyed(token, label, registration)
+    }
+
+    fn keyed(&self, token: &[u8], label: &[u8], what: &[u8]) -> Option<Hmac<Sha256>> {
+        // HMAC takes a key of any length; the error exists in the type alone.
+        let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(token).ok()?;
+        mac.update(label);
         mac.update(&self.0);
-        mac.update(registration);
+        mac.update(what);
         Some(mac)
     }
 }

@@ -2,13 +2,15 @@
 //!
 //! ```text
 //! Register     stream field: the client's number for it
-//! | protocol: 8 | name length: 8 | name … | fields … | proof: 32 bytes |
+//! | protocol: 8 | name length: 8 | name … | fields: `terms` … | proof: 32 bytes |
 //! Registered   the same number
-//! | proof: 32 bytes | fields …        1 = public address (text)
+//! | proof: 32 bytes | fields …        1 = public address (text), 2 = a member of a group (no value)
 //! Declined     the same number
 //! | code: 16 | fields …               1 = reason (text)
 //! Unregister   the same number        Renew        stream field 0
 //! (no payload)                        (no payload)
+//! Health       the same number
+//! | healthy: 8 | failures in a row: 32 |
 //! ```
 //! A proof covers the Register frame, header included, up to where the client's proof begins.
 
@@ -22,6 +24,7 @@ use super::fault::Fault;
 use super::frame::{Kind, Reader, Transmit};
 use super::hello::put_text;
 use super::proof::{End, PROOF, Transcript};
+use super::terms::Terms;
 use crate::limits::{FRAME_HEADER, MAX_CONTROL, MAX_NAME, MAX_REASON};
 
 /// What a service carries; the numbers are IP's.
@@ -68,6 +71,7 @@ impl Decline {
 }
 
 const PUBLIC: u8 = 0x01;
+const MEMBER: u8 = 0x02;
 const REASON: u8 = 0x01;
 
 /// A registration as the server reads it.
@@ -79,6 +83,8 @@ pub struct Registration {
     pub protocol: Protocol,
     /// The service's name.
     pub name: String,
+    /// What else it asks for.
+    pub terms: Terms,
     covered: Box<[u8]>,
     proof: [u8; PROOF],
 }
@@ -96,8 +102,9 @@ impl Registration {
         let length = reader.u8()?;
         let name = core::str::from_utf8(reader.take(length.into())?).map_err(|_| Fault::Invalid(Kind::Register))?;
         let name = String::from(name);
+        let mut terms = Terms::default();
         while let Some(field) = reader.field()? {
-            field.unknown(Kind::Register)?;
+            terms.take(&field)?;
         }
         let mut covered = Vec::with_capacity(FRAME_HEADER + body.len());
         covered.extend_from_slice(&header(id, payload.len()));
@@ -106,6 +113,7 @@ impl Registration {
             id,
             protocol,
             name,
+            terms,
             covered: covered.into(),
             proof: *proof,
         })
@@ -118,6 +126,13 @@ impl Registration {
     /// Whether the client has shown that it knows `token`.
     pub fn is_proven(&self, transcript: &Transcript, token: &[u8]) -> bool {
         transcript.verify(End::Client, token, &self.covered, &self.proof)
+    }
+
+    /// What the client asks for, with the hash of its group's key.
+    pub fn terms(&self, transcript: &Transcript, token: &[u8]) -> Terms {
+        let mut terms = self.terms.clone();
+        terms.uncover(transcript, token);
+        terms
     }
 
     /// The server's own proof.
@@ -139,12 +154,19 @@ pub(super) fn register(
     protocol: Protocol,
     name: &str,
     token: &[u8],
+    terms: &Terms,
 ) -> Option<(Box<[u8]>, [u8; PROOF])> {
     let length = u8::try_from(name.len()).ok().filter(|_| name.len() <= MAX_NAME)?;
-    let mut frame = Vec::with_capacity(FRAME_HEADER + 2 + name.len() + PROOF);
-    frame.extend_from_slice(&header(id, 2 + name.len() + PROOF));
-    frame.extend_from_slice(&[protocol as u8, length]);
-    frame.extend_from_slice(name.as_bytes());
+    let mut body = Vec::with_capacity(2 + name.len());
+    body.extend_from_slice(&[protocol as u8, length]);
+    body.extend_from_slice(name.as_bytes());
+    terms.put(&mut body, transcript, token);
+    if body.len() + PROOF > MAX_CONTROL {
+        return None;
+    }
+    let mut frame = Vec::with_capacity(FRAME_HEADER + body.len() + PROOF);
+    frame.extend_from_slice(&header(id, body.len() + PROOF));
+    frame.extend_from_slice(&body);
     let expected = transcript.prove(End::Server, token, &frame);
     let proof = transcript.prove(End::Client, token, &frame);
     frame.extend_from_slice(&proof);
@@ -152,10 +174,11 @@ pub(super) fn register(
 }
 
 /// A Registered frame.
-pub(super) fn registered(id: u16, proof: &[u8; PROOF], public: &str) -> Box<[u8]> {
+pub(super) fn registered(id: u16, proof: &[u8; PROOF], public: &str, is_member: bool) -> Box<[u8]> {
     encode(Kind::Registered, id, &|out| {
         out.write_all(proof)?;
-        put_text(out, PUBLIC, public)
+        put_text(out, PUBLIC, public)?;
+        out.write_all(if is_member { &[MEMBER, 0, 0] } else { &[] })
     })
 }
 
@@ -177,12 +200,33 @@ pub(super) fn renew() -> Box<[u8]> {
     encode(Kind::Renew, 0, &|_| Ok(()))
 }
 
-/// Reads Registered: the server's proof and the service's public address in words.
-pub(super) fn parse_registered(payload: &[u8]) -> Result<([u8; PROOF], String), Fault> {
+/// A Health frame.
+pub(super) fn health(id: u16, is_healthy: bool, failures: u32) -> Box<[u8]> {
+    encode(Kind::Health, id, &|out| {
+        out.write_all(&[is_healthy.into()])?;
+        out.write_all(&failures.to_be_bytes())
+    })
+}
+
+/// Reads Health: whether the local service is well, and how often in a row it was found not to be.
+pub(super) fn parse_health(payload: &[u8]) -> Result<(bool, u32), Fault> {
+    let mut reader = Reader::new(payload);
+    Ok((reader.u8()? != 0, reader.u32()?))
+}
+
+/// Reads Registered: the server's proof, the service's public address in words, whether it is one member of several.
+pub(super) fn parse_registered(payload: &[u8]) -> Result<([u8; PROOF], String, bool), Fault> {
     let mut reader = Reader::new(payload);
     let proof = reader.array()?;
-    let public = text(&mut reader, PUBLIC, Kind::Registered)?;
-    Ok((proof, public))
+    let (mut public, mut is_member) = (String::new(), false);
+    while let Some(field) = reader.field()? {
+        match field.tag {
+            PUBLIC => public = String::from_utf8_lossy(field.value).into_owned(),
+            MEMBER => is_member = true,
+            _ => field.unknown(Kind::Registered)?,
+        }
+    }
+    Ok((proof, public, is_member))
 }
 
 /// Reads Declined.

@@ -6,19 +6,33 @@
 //! reload      a new configuration while it runs
 //! retire      links whose time is over, but not that of their visitors
 //! services    what is configured, and what is there of it
+//! tunnels     services that only clients name
 //! port        bound addresses
 //! public      visitors of a TCP service
 //! udp         the same of a UDP service
 //! preface     visitors whom a load balancer introduces
+//! dispatch    who of a service's members gets a visitor
 //! registry    who is registered for what                     (pure)
+//! group       the members of one service                     (pure)
+//! rate        how many may come in a second                  (pure)
 //! strangers   who proved nothing                             (pure)
+//! alerts      who is told that nobody of a group is healthy
 //! allowance   when a costly handshake may begin              (pure)
 //! ```
 
+#[cfg_attr(not(feature = "groups"), path = "alerts_absent.rs")]
+mod alerts;
 mod allowance;
+mod dispatch;
+#[cfg_attr(
+    not(feature = "status"),
+    allow(dead_code, reason = "the list of changes is for status")
+)]
+mod group;
 mod port;
 mod preface;
 mod public;
+mod rate;
 mod registry;
 mod reload;
 mod retire;
@@ -27,6 +41,7 @@ mod services;
 #[cfg(feature = "status")]
 mod status;
 mod strangers;
+mod tunnels;
 #[cfg(feature = "udp")]
 mod udp;
 #[cfg(not(feature = "udp"))]
@@ -54,6 +69,7 @@ use crate::proto::sorted::SortedMap;
 use crate::proto::{End, Hello, Introduction, Leave, Session};
 use crate::transport;
 
+use alerts::Alerts;
 use allowance::Allowance;
 use port::{Candidates, Port};
 use registry::{LinkId, Registry};
@@ -76,6 +92,10 @@ pub struct Server {
     allowance: RefCell<Allowance>,
     /// The one warning about links without encryption was given.
     warned: Cell<bool>,
+    /// Of what decides who gets a visitor.
+    random: Cell<u64>,
+    /// Those that are under way.
+    alerts: Alerts,
 }
 
 /// A connection to the control port: a stranger's until `link` is there and has proven something.
@@ -101,6 +121,8 @@ impl Server {
             next_link: Cell::new(1),
             strangers: RefCell::default(),
             warned: Cell::new(false),
+            random: Cell::new(crate::net::seed() | 1),
+            alerts: Alerts::default(),
             config: RefCell::new(Rc::new(config)),
         };
         server.config().services.iter().for_each(|service| server.add(service));
@@ -137,8 +159,10 @@ impl Server {
 
     /// One more service that clients may claim.
     fn add(&self, service: &config::ServerService) {
-        let service = self.services.add(service);
-        self.registry.borrow_mut().add(service.id);
+        let added = self.services.add(service, false);
+        let mut registry = self.registry.borrow_mut();
+        registry.add(added.id, None);
+        registry.configure(added.id, &service.group_keys, service.is_sticky);
     }
 
     /// Takes clients at `found`.

@@ -38,6 +38,17 @@ pub async fn resolve<'a>(names: &Names, addresses: &'a [HostPort]) -> io::Result
     Ok(found)
 }
 
+/// The same at this port.
+pub fn at_port<'a>(all: &[Candidates<'a>], port: u16) -> Vec<Candidates<'a>> {
+    let moved = |address: &SocketAddr| SocketAddr::new(address.ip(), port);
+    all.iter()
+        .map(|one| Candidates {
+            at: one.at,
+            addresses: one.addresses.iter().map(moved).collect(),
+        })
+        .collect()
+}
+
 impl Port {
     /// Opens one address of each of `all`, or none.
     pub fn open(all: &[Candidates<'_>], open: Open<'_>) -> io::Result<Port> {
@@ -52,6 +63,11 @@ impl Port {
             port.tasks.push(task);
         }
         Ok(port)
+    }
+
+    /// Its number.
+    pub fn number(&self) -> u16 {
+        self.addresses.first().map_or(0, SocketAddr::port)
     }
 
     /// Whether it may stand in the way of one of `found`, having the same number.

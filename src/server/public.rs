@@ -11,12 +11,14 @@ use crate::limits;
 use crate::log::Repeats;
 use crate::net::socket::{Listener, Socket};
 use crate::net::task::{self, Owned};
-use crate::net::visitor::add;
+use crate::net::visitor::{Early, Visitor, add};
 use crate::proto::Visit;
 use crate::transport;
 
 use super::Server;
+use super::dispatch::Given;
 use super::preface::{Prefaces, is_due};
+use super::registry::Member;
 use super::services::Service;
 
 /// Takes visitors for `service` at `address`.
@@ -55,6 +57,11 @@ async fn accept(server: &Rc<Server>, service: &Rc<Service>, listener: &Listener)
 
 fn receive(server: &Rc<Server>, service: &Rc<Service>, socket: socket2::Socket, visit: Visit, prefaces: &mut Prefaces) {
     let config = service.config();
+    if !server.may_come(service) {
+        add(&service.counters.refused, 1);
+        debug!("visitor is refused service={} peer={visit}: too many", config.name);
+        return;
+    }
     match Socket::new(socket, &transport::visitor_options(config.nodelay)) {
         Ok(socket) if is_due(&config.balancers, visit) => prefaces.await_header(server, service, socket, visit),
         Ok(socket) => admit(server, service, socket, visit),
@@ -62,22 +69,68 @@ fn receive(server: &Rc<Server>, service: &Rc<Service>, socket: socket2::Socket, 
     }
 }
 
-/// Opens a stream for a visitor; without one the visitor is reset.
-pub fn admit(server: &Server, service: &Service, socket: Socket, visit: Visit) {
-    let member = server.registry.borrow().pick(service.id);
-    let link = member.and_then(|member| server.link(member.link).map(|link| (link, member.id)));
-    let visitor = link.and_then(|(link, id)| Some(link.join(link.open(id, visit)?, &service.counters)));
-    let name = &service.config().name;
-    match visitor {
+/// Opens a stream for a visitor, and sees it off.
+pub fn admit(server: &Rc<Server>, service: &Rc<Service>, socket: Socket, visit: Visit) {
+    let (mut tried, socket) = (Vec::new(), Rc::new(socket));
+    let given = server.dispatch(service, visit, &mut tried);
+    match given.map(|given| join(given, service, Early::default())) {
         Some(visitor) => {
-            debug!("visitor service={name} peer={visit}");
-            task::detach(visitor.serve(socket));
+            debug!("visitor service={} peer={visit}", service.config().name);
+            task::detach(accompany(
+                server.clone(),
+                service.clone(),
+                visitor,
+                socket,
+                visit,
+                tried,
+            ));
         }
-        None => {
-            add(&service.counters.refused, 1);
-            debug!("visitor is refused service={name} peer={visit}: no room");
-            socket.reset_on_drop();
+        None => dismiss(server, service, &socket, visit),
+    }
+}
+
+fn join(given: Given, service: &Service, early: Early) -> Rc<Visitor> {
+    let visitor = given.link.join(given.stream, &service.counters);
+    if !given.is_last || !early.is_empty() {
+        visitor.keep_early(early);
+    }
+    visitor
+}
+
+/// A visitor that a member of a group does not take, or takes no more, before it has answered, is another one's.
+async fn accompany(
+    server: Rc<Server>,
+    service: Rc<Service>,
+    mut visitor: Rc<Visitor>,
+    socket: Rc<Socket>,
+    visit: Visit,
+    mut tried: Vec<Member>,
+) {
+    loop {
+        visitor.clone().serve(socket.clone()).await;
+        if !visitor.is_unserved() {
+            return;
         }
+        let Some(early) = visitor.take_early() else { break };
+        server.take_back(&service, &tried);
+        let Some(given) = server.dispatch(&service, visit, &mut tried) else {
+            break;
+        };
+        visitor = join(given, &service, early);
+        // Who comes again is no other visitor.
+        add(&service.counters.visitors, 1_u64.wrapping_neg());
+    }
+    dismiss(&server, &service, &socket, visit);
+}
+
+/// Nobody takes the visitor. A group of which nobody is healthy ends the connection; all else resets it.
+fn dismiss(server: &Server, service: &Service, socket: &Socket, visit: Visit) {
+    add(&service.counters.refused, 1);
+    debug!("visitor is refused service={} peer={visit}", service.config().name);
+    let registry = server.registry.borrow();
+    let group = registry.group(service.id).filter(|group| group.identity.is_some());
+    if group.is_none_or(|group| group.healthy() > 0) {
+        socket.reset_on_drop();
     }
 }
 

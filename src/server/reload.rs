@@ -16,7 +16,7 @@ use crate::reload::{Reloading, Running};
 use crate::transport;
 
 use super::port::{Candidates, Port, resolve};
-use super::registry::Member;
+use super::registry::{Left, Member};
 use super::services::Service;
 use super::{Server, allowance};
 
@@ -53,6 +53,7 @@ impl Server {
         self.move_services(new).await;
         self.protect(new);
         *self.config.borrow_mut() = Rc::new(new.clone());
+        self.review();
         if changes.contains(&Change::Links) {
             self.renew_links();
         }
@@ -61,8 +62,8 @@ impl Server {
     async fn remove(&self, name: &str) {
         if let Some(service) = self.services.named(name) {
             self.services.remove(service.id);
-            let member = self.registry.borrow_mut().remove(service.id);
-            self.withdraw(&service, member, "the service was removed").await;
+            let members = self.registry.borrow_mut().remove(service.id);
+            self.withdraw(&service, &members, "the service was removed").await;
         }
     }
 
@@ -74,25 +75,63 @@ impl Server {
         let old = service.config();
         if old.token != new.token || old.kind != new.kind {
             service.configure(new.clone());
-            let member = self.registry.borrow_mut().vacate(service.id);
-            return self.withdraw(&service, member, "the service has changed").await;
+            let members = self.registry.borrow_mut().vacate(service.id);
+            return self.withdraw(&service, &members, "the service has changed").await;
         }
         let mut now = new.clone();
         if service.port.borrow().is_some() {
             now.bind_addr = old.bind_addr.clone();
         }
         service.configure(now);
+        let strangers = self
+            .registry
+            .borrow_mut()
+            .configure(service.id, &new.group_keys, new.is_sticky);
+        self.expel(&service, &strangers, "group key does not match");
     }
 
-    /// `member` has the service no more, whose address is free when this returns. Its visitors stay.
-    async fn withdraw(&self, service: &Service, member: Option<Member>, why: &str) {
-        if let Some(member) = member
-            && let Some(link) = self.link(member.link)
-        {
-            link.decline(member.id, Decline::Withdrawn, why);
+    /// Ends what the configuration does not allow any more: tunnels with another token or out of their range, groups.
+    fn review(&self) {
+        let config = self.config();
+        for service in self.services.all() {
+            let port = service.port.borrow().as_ref().map(Port::number);
+            let (kind, token) = (service.config().kind, service.config().token.clone());
+            let is_in = |port| config.tunnels.ports(kind).is_some_and(|range| range.contains(port));
+            let has_token = config.tunnels.token.as_ref() == Some(&token);
+            let is_over = service.is_tunnel && !(has_token && port.is_none_or(is_in));
+            let registry = self.registry.borrow();
+            let is_group = registry.group(service.id).is_some_and(|group| group.identity.is_some());
+            let members = registry.members(service.id);
+            drop(registry);
+            if is_over || is_group && !config.balancing.is_enabled {
+                self.expel(&service, &members, "the service has changed");
+            }
         }
+    }
+
+    /// `members` serve it no more.
+    fn expel(&self, service: &Service, members: &[Member], why: &str) {
+        let (now, mut left) = (self.process.now(), Left::default());
+        for &member in members {
+            self.registry.borrow_mut().withdraw(now, service.id, member, &mut left);
+        }
+        self.decline(members, why);
+        self.on_left(left);
+    }
+
+    /// `members` have the service no more, whose address is free when this returns. Its visitors stay.
+    async fn withdraw(&self, service: &Service, members: &[Member], why: &str) {
+        self.decline(members, why);
         if let Some(port) = service.close() {
             port.close().await;
+        }
+    }
+
+    fn decline(&self, members: &[Member], why: &str) {
+        for member in members {
+            if let Some(link) = self.link(member.link) {
+                link.decline(member.id, Decline::Withdrawn, why);
+            }
         }
     }
 
@@ -123,15 +162,18 @@ impl Server {
         self.move_port(&service.port, &old.bind_addr, &new.bind_addr, &open)
             .await?;
         service.configure(new.clone());
-        let Some(member) = self.registry.borrow().pick(service.id) else {
+        let members = self.registry.borrow().members(service.id);
+        if members.is_empty() {
             // The client has left meanwhile.
             service.close();
             return Ok(());
-        };
+        }
         let address = service.port.borrow().as_ref().map(Port::to_string).unwrap_or_default();
         info!("service is up service={} addr={address}", new.name);
-        if let Some(link) = self.link(member.link) {
-            link.announce(member.id, &address);
+        for member in members {
+            if let Some(link) = self.link(member.link) {
+                link.announce(member.id, &address);
+            }
         }
         Ok(())
     }

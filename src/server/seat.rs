@@ -4,19 +4,19 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use log::{Level, debug};
+use log::{Level, debug, info, warn};
 
-use crate::config::Kind;
+use crate::config::{Kind, Secret};
 use crate::limits;
 use crate::net::link::{Link, Owner};
 use crate::net::task::Owned;
-use crate::net::visitor::{Visitor, add};
-use crate::proto::{Cause, Decline, Leave, Protocol, Registration};
+use crate::net::visitor::Visitor;
+use crate::proto::{Cause, Decline, Leave, Protocol, Registration, Terms, Wish};
 
 use super::port::{self, Candidates, Port};
-use super::registry::{Claim, LinkId, Member, ServiceId};
+use super::registry::{Claim, Left, LinkId, Member, Report};
 use super::services::Service;
-use super::{Server, public, udp};
+use super::{Server, alerts, public, tunnels, udp};
 
 /// A link as the server's business.
 pub struct Seat {
@@ -27,10 +27,31 @@ pub struct Seat {
 }
 
 /// What a client is to hear, and what the log says.
-struct No<'a> {
+pub(super) struct No {
     code: Decline,
-    to_client: &'a str,
-    to_log: &'a str,
+    to_client: String,
+    to_log: String,
+}
+
+impl No {
+    /// The same to both.
+    pub fn new(code: Decline, words: &str) -> No {
+        No {
+            code,
+            to_client: words.to_owned(),
+            to_log: words.to_owned(),
+        }
+    }
+}
+
+/// What a client wants.
+struct Wanted {
+    registration: Registration,
+    service: Rc<Service>,
+    member: Member,
+    terms: Terms,
+    /// For a port; `None`: the configuration has the service.
+    wish: Option<Wish>,
 }
 
 const FULL: &str = "the server has too many clients";
@@ -52,8 +73,49 @@ impl Seat {
         pending.push(Owned::spawn(work));
     }
 
-    /// The service that a registration has proven its token for.
-    fn prove(&self, link: &Rc<Link>, registration: &Registration) -> Result<Rc<Service>, No<'static>> {
+    /// The service that a registration has proven its token for, and what it asks for.
+    fn prove(&self, link: &Rc<Link>, registration: &Registration) -> Result<(Rc<Service>, Terms), No> {
+        match registration.terms.wish {
+            Some(wish) => self.prove_tunnel(link, registration, wish),
+            None => self.prove_defined(link, registration),
+        }
+    }
+
+    fn prove_tunnel(
+        &self,
+        link: &Rc<Link>,
+        registration: &Registration,
+        wish: Wish,
+    ) -> Result<(Rc<Service>, Terms), No> {
+        let config = self.server.config();
+        let token = config.tunnels.token.as_ref().map(Secret::as_bytes);
+        let is_proven = link.prove(registration, token);
+        match token {
+            None => Err(tunnels::no_token()),
+            Some(_) if !is_proven => Err(unproven(link, "wrong token")),
+            Some(token) => {
+                self.check_link()?;
+                let terms = self.terms(link, registration, token)?;
+                let service = self.server.tunnel(link, registration, &terms, wish)?;
+                Ok((service, terms))
+            }
+        }
+    }
+
+    /// What a proven registration asks for, as far as this server does such things.
+    fn terms(&self, link: &Link, registration: &Registration, token: &[u8]) -> Result<Terms, No> {
+        let balancing = &self.server.config().balancing;
+        let mut terms = link.terms(registration, token);
+        if !balancing.is_enabled {
+            terms.group = None;
+        }
+        match alerts::refusal(&terms.webhook, balancing.member_webhooks) {
+            Some(words) if terms.group.is_some() => Err(No::new(Decline::Other, &words)),
+            _ => Ok(terms),
+        }
+    }
+
+    fn prove_defined(&self, link: &Rc<Link>, registration: &Registration) -> Result<(Rc<Service>, Terms), No> {
         let found = self.server.services.named(&registration.name);
         let config = found.as_ref().map(|service| service.config());
         // An unknown name costs the same work as a wrong token.
@@ -63,71 +125,58 @@ impl Seat {
         } else {
             "unknown service"
         };
-        match found.filter(|_| proven) {
-            Some(service) => Ok(service),
-            None => {
-                let to_client = if link.is_proven() { wrong } else { UNPROVEN };
-                Err(No {
-                    code: Decline::Unproven,
-                    to_client,
-                    to_log: wrong,
-                })
-            }
-        }
+        let service = found.filter(|_| proven).ok_or_else(|| unproven(link, wrong))?;
+        check_kind(registration, &service)?;
+        self.check_link()?;
+        let terms = self.terms(link, registration, service.config().token.as_bytes())?;
+        Ok((service, terms))
     }
 
-    fn check(&self, registration: &Registration, service: &Service) -> Result<(), No<'static>> {
-        let (same, words) = match (service.config().kind, registration.protocol) {
-            (Kind::Tcp, Protocol::Tcp) | (Kind::Udp, Protocol::Udp) => (true, ""),
-            (Kind::Udp, _) => (false, "wrong type: the service is udp at the server"),
-            _ => (false, "wrong type: the service is tcp at the server"),
-        };
-        let no = |code, words| {
-            Err(No {
-                code,
-                to_client: words,
-                to_log: words,
-            })
-        };
+    /// Whether the link may have one more.
+    fn check_link(&self) -> Result<(), No> {
         match () {
-            () if !same => no(Decline::WrongProtocol, words),
-            () if self.server.is_retiring(self.id) => no(Decline::Unavailable, "this link's keys are out of date"),
-            () if self.server.is_full() => no(Decline::Full, FULL),
+            () if self.server.is_retiring(self.id) => {
+                Err(No::new(Decline::Unavailable, "this link's keys are out of date"))
+            }
+            () if self.server.is_full() => Err(No::new(Decline::Full, FULL)),
             () => Ok(()),
         }
     }
 
-    fn claim(&self, link: &Rc<Link>, registration: Registration, service: Rc<Service>) -> Result<(), No<'static>> {
-        let member = Member {
-            link: self.id,
-            instance: link.instance(),
-            id: registration.id,
-        };
-        let claim = self.server.registry.borrow_mut().claim(service.id, member);
-        let server = self.server.clone();
-        let link = link.clone();
+    fn claim(&self, link: &Rc<Link>, wanted: Wanted) -> Result<(), No> {
+        let (server, link, now) = (self.server.clone(), link.clone(), self.server.process.now());
+        let Wanted {
+            service, member, terms, ..
+        } = &wanted;
+        let name = &wanted.registration.name;
+        let claim = server
+            .registry
+            .borrow_mut()
+            .claim(now, service.id, *member, name, terms);
         match claim {
             Claim::Granted => {}
             Claim::Replaced(old) => server.displace(old),
-            Claim::Busy => return Err(TAKEN),
+            Claim::Busy => return Err(taken()),
+            Claim::InUse => return Err(No::new(Decline::Taken, &format!("service '{name}' is already in use"))),
+            Claim::WrongKey => return Err(No::new(Decline::Unproven, "group key does not match")),
             Claim::Contested(incumbent) => {
-                self.later(async move { server.contest(&link, &registration, &service, member, incumbent).await });
+                self.later(async move { server.contest(&link, &wanted, incumbent).await });
                 return Ok(());
             }
         }
-        self.later(async move { server.establish(&link, &registration, &service, member).await });
+        self.later(async move { server.establish(&link, &wanted).await });
         Ok(())
     }
 
     /// Says no; to a link that has proven nothing after a while.
-    fn refuse(&self, link: &Rc<Link>, registration: &Registration, no: &No<'_>) {
+    fn refuse(&self, link: &Rc<Link>, registration: &Registration, no: &No) {
         self.server.log_refusal(link, registration, no);
         let (id, code) = (registration.id, no.code);
         if link.is_proven() {
-            return link.decline(id, code, no.to_client);
+            return link.decline(id, code, &no.to_client);
         }
         let delay = self.server.delay(link.peer.ip());
-        let (link, words) = (link.clone(), no.to_client.to_owned());
+        let (link, words) = (link.clone(), no.to_client.clone());
         self.later(async move {
             tokio::time::sleep(delay).await;
             link.decline(id, code, &words);
@@ -135,21 +184,43 @@ impl Seat {
     }
 }
 
-const TAKEN: No<'static> = No {
-    code: Decline::Taken,
-    to_client: "another client has this service and is alive",
-    to_log: "another client has this service and is alive",
-};
+fn taken() -> No {
+    No::new(Decline::Taken, "another client has this service and is alive")
+}
+
+/// A client that has proven nothing does not hear what is wrong.
+fn unproven(link: &Link, wrong: &str) -> No {
+    No {
+        to_client: if link.is_proven() { wrong } else { UNPROVEN }.to_owned(),
+        ..No::new(Decline::Unproven, wrong)
+    }
+}
+
+fn check_kind(registration: &Registration, service: &Service) -> Result<(), No> {
+    let wrong = match (service.config().kind, registration.protocol) {
+        (Kind::Tcp, Protocol::Tcp) | (Kind::Udp, Protocol::Udp) => return Ok(()),
+        (Kind::Udp, _) => "wrong type: the service is udp at the server",
+        _ => "wrong type: the service is tcp at the server",
+    };
+    Err(No::new(Decline::WrongProtocol, wrong))
+}
 
 impl Owner for Seat {
     fn on_register(&self, link: &Rc<Link>, registration: Registration) {
-        let asked = self
-            .prove(link, &registration)
-            .and_then(|service| self.check(&registration, &service).map(|()| service));
-        let refused = match asked {
-            Ok(service) => self.claim(link, registration.clone(), service),
-            Err(no) => Err(no),
-        };
+        let refused = self.prove(link, &registration).and_then(|(service, terms)| {
+            let wanted = Wanted {
+                registration: registration.clone(),
+                service,
+                member: Member {
+                    link: self.id,
+                    instance: link.instance(),
+                    id: registration.id,
+                },
+                wish: terms.wish,
+                terms,
+            };
+            self.claim(link, wanted)
+        });
         if let Err(no) = refused {
             self.refuse(link, &registration, &no);
             if no.code == Decline::Full {
@@ -159,12 +230,22 @@ impl Owner for Seat {
     }
 
     fn on_unregister(&self, _link: &Rc<Link>, id: u16) {
-        let left = self.server.registry.borrow_mut().unregister(self.id, id);
-        left.into_iter().for_each(|service| self.server.close(service));
+        let now = self.server.process.now();
+        let left = self.server.registry.borrow_mut().unregister(now, self.id, id);
+        self.server.on_left(left);
     }
 
-    fn on_refused(&self, link: &Rc<Link>, visitor: &Visitor, cause: Cause) {
-        add(&visitor.counters().refused, 1);
+    fn on_health(&self, link: &Rc<Link>, id: u16, is_healthy: bool, failures: u32) {
+        let now = self.server.process.now();
+        let mut registry = self.server.registry.borrow_mut();
+        let report = registry.report(now, self.id, id, is_healthy, failures);
+        drop(registry);
+        if let Some(report) = report {
+            self.server.on_report(link, report, is_healthy, failures);
+        }
+    }
+
+    fn on_refused(&self, link: &Rc<Link>, _visitor: &Visitor, cause: Cause) {
         debug!(
             "visitor is refused by the client peer={} cause={}",
             link.who(),
@@ -174,25 +255,32 @@ impl Owner for Seat {
 
     fn on_ended(&self, _link: &Rc<Link>) {
         self.pending.borrow_mut().clear();
-        let left = self.server.registry.borrow_mut().leave(self.id);
-        left.into_iter().for_each(|service| self.server.close(service));
+        let now = self.server.process.now();
+        let left = self.server.registry.borrow_mut().leave(now, self.id);
+        self.server.on_left(left);
     }
 }
 
 impl Server {
     /// Sees to it that the service is public, then tells its new member.
-    async fn establish(
-        self: Rc<Self>,
-        link: &Rc<Link>,
-        registration: &Registration,
-        service: &Rc<Service>,
-        member: Member,
-    ) {
-        let opened = self.publish(service, member).await;
-        if self.registry.borrow().pick(service.id) != Some(member) {
+    async fn establish(self: Rc<Self>, link: &Rc<Link>, wanted: &Wanted) {
+        let Wanted {
+            registration,
+            service,
+            member,
+            terms,
+            wish,
+        } = wanted;
+        let opened = match *wish {
+            Some(wish) => self.publish_tunnel(service, *member, wish).await,
+            None => self.publish(service, *member).await.map_err(|error| {
+                let at = &service.config().bind_addr;
+                format!("cannot listen at {at}: {error}")
+            }),
+        };
+        if !self.registry.borrow().holds(service.id, *member) {
             return;
         }
-        let config = service.config();
         match opened {
             Ok(address) => {
                 service.last_error.borrow_mut().clear();
@@ -201,20 +289,21 @@ impl Server {
                     true => Level::Info,
                     false => Level::Debug,
                 };
-                let (name, peer) = (&config.name, link.who());
-                log::log!(level, "service is up service={name} addr={address} peer={peer}");
-                link.accept(registration, config.token.as_bytes(), &address);
+                let (config, peer) = (service.config(), link.who());
+                log::log!(
+                    level,
+                    "service is up service={} addr={address} peer={peer}",
+                    config.name
+                );
+                link.accept(registration, config.token.as_bytes(), &address, terms.group.is_some());
             }
-            Err(error) => {
-                self.registry.borrow_mut().withdraw(service.id, member);
-                let words = format!("cannot listen at {}: {error}", config.bind_addr);
-                let no = No {
-                    code: Decline::Unavailable,
-                    to_client: &words,
-                    to_log: &words,
-                };
+            Err(words) => {
+                let no = No::new(Decline::Unavailable, &words);
                 self.log_refusal(link, registration, &no);
-                link.decline(registration.id, no.code, no.to_client);
+                link.decline(registration.id, no.code, &no.to_client);
+                let (now, mut left) = (self.process.now(), Left::default());
+                self.registry.borrow_mut().withdraw(now, service.id, *member, &mut left);
+                self.on_left(left);
             }
         }
     }
@@ -228,7 +317,7 @@ impl Server {
             found = port::resolve(&self.process.names, &config.bind_addr).await?;
         }
         let mut port = service.port.borrow_mut();
-        if port.is_none() && self.registry.borrow().pick(service.id) == Some(member) {
+        if port.is_none() && self.registry.borrow().holds(service.id, member) {
             *port = Some(self.open(service, config.kind, &found)?);
         }
         Ok(port.as_ref().map(Port::to_string).unwrap_or_default())
@@ -248,22 +337,49 @@ impl Server {
         Port::open(found, &|address, v6_only| open(self, service, address, v6_only))
     }
 
-    /// Closes the address of a service without members.
-    fn close(&self, service: ServiceId) {
-        if let Some(service) = self.services.get(service) {
+    /// Closes the addresses of services without members, and sees to groups that lost their last healthy one.
+    pub(super) fn on_left(&self, left: Left) {
+        // As long as their ports are known.
+        left.falls.iter().for_each(|fall| self.alert(fall));
+        for id in left.empty {
+            let Some(service) = self.services.get(id) else { continue };
             service.close();
+            if service.is_tunnel {
+                self.forget_tunnel(id);
+            }
         }
     }
 
+    /// A member's local service is well again, or is not.
+    fn on_report(&self, link: &Link, report: Report, is_healthy: bool, failures: u32) {
+        let Some(service) = self.services.get(report.service) else {
+            return;
+        };
+        let (name, peer) = (&service.config().name, link.who());
+        let Report {
+            healthy, members, fall, ..
+        } = report;
+        if service.ups.borrow_mut().spend() {
+            match is_healthy {
+                true => info!("member is healthy service={name} peer={peer} healthy={healthy} members={members}"),
+                false => warn!(
+                    "member is not healthy service={name} peer={peer} healthy={healthy} members={members} \
+                     reason=\"{failures} consecutive probe failures\""
+                ),
+            }
+        }
+        fall.iter().for_each(|fall| self.alert(fall));
+    }
+
     /// The incumbent has some seconds to show that it is alive.
-    async fn contest(
-        self: Rc<Self>,
-        link: &Rc<Link>,
-        registration: &Registration,
-        service: &Rc<Service>,
-        claimant: Member,
-        incumbent: Member,
-    ) {
+    async fn contest(self: Rc<Self>, link: &Rc<Link>, wanted: &Wanted, incumbent: Member) {
+        let Wanted {
+            registration,
+            service,
+            member,
+            terms,
+            ..
+        } = wanted;
         let asked = self.process.now();
         if let Some(holder) = self.link(incumbent.link) {
             holder.hasten();
@@ -271,29 +387,33 @@ impl Server {
             tokio::time::sleep(Duration::from_secs(limits::CONTEST_TIME)).await;
         }
         let alive = self.link(incumbent.link).is_some_and(|holder| holder.heard() > asked);
-        let won = self
-            .registry
-            .borrow_mut()
-            .settle(service.id, incumbent, alive, claimant);
+        let won = self.registry.borrow_mut().settle(
+            self.process.now(),
+            service.id,
+            (incumbent, alive),
+            *member,
+            (&registration.name, terms),
+        );
         if !won {
-            self.log_refusal(link, registration, &TAKEN);
-            return link.decline(registration.id, TAKEN.code, TAKEN.to_client);
+            let no = taken();
+            self.log_refusal(link, registration, &no);
+            return link.decline(registration.id, no.code, &no.to_client);
         }
         self.supersede(incumbent.link);
-        self.establish(link, registration, service, claimant).await;
+        self.establish(link, wanted).await;
     }
 
     /// Warns; but not each time the same.
-    fn log_refusal(&self, link: &Rc<Link>, registration: &Registration, no: &No<'_>) {
+    fn log_refusal(&self, link: &Rc<Link>, registration: &Registration, no: &No) {
         let level = match self.services.named(&registration.name) {
             Some(service) => {
-                service.last_error.replace(no.to_log.into());
-                service.declines.borrow_mut().level(no.to_log)
+                service.last_error.replace(no.to_log.clone());
+                service.declines.borrow_mut().level(&no.to_log)
             }
             None if self.strangers.borrow_mut().may_log(self.process.now()) => Level::Warn,
             None => Level::Debug,
         };
-        let (name, peer, reason) = (&registration.name, link.who(), no.to_log);
+        let (name, peer, reason) = (&registration.name, link.who(), &no.to_log);
         log::log!(
             level,
             "registration is refused service={name} peer={peer} reason=\"{reason}\""

@@ -11,6 +11,7 @@ use crate::net::visitor::Counters;
 use crate::proto::sorted::SortedMap;
 
 use super::port::Port;
+use super::rate::Rate;
 use super::registry::ServiceId;
 
 /// All services, by an id that outlives every reload.
@@ -36,12 +37,16 @@ pub struct Service {
     pub declines: RefCell<Repeats>,
     /// Of the lines that say that it is up.
     pub ups: RefCell<Ration>,
+    /// How many may come.
+    pub rate: RefCell<Rate>,
+    /// Only clients name it.
+    pub is_tunnel: bool,
     config: RefCell<Rc<config::ServerService>>,
 }
 
 impl Services {
-    /// One more.
-    pub fn add(&self, config: &config::ServerService) -> Rc<Service> {
+    /// One more; `is_tunnel`: that only clients name.
+    pub fn add(&self, config: &config::ServerService, is_tunnel: bool) -> Rc<Service> {
         let id = ServiceId(self.next.replace(self.next.get() + 1));
         let service = Rc::new(Service {
             id,
@@ -51,6 +56,8 @@ impl Services {
             refusals: RefCell::default(),
             declines: RefCell::default(),
             ups: RefCell::default(),
+            rate: RefCell::default(),
+            is_tunnel,
             config: RefCell::new(Rc::new(config.clone())),
         });
         self.list.borrow_mut().insert(id, service.clone());
@@ -67,10 +74,11 @@ impl Services {
         self.list.borrow().get(&id).cloned()
     }
 
-    /// The service of that name.
+    /// The service of the configuration that has this name.
     pub fn named(&self, name: &str) -> Option<Rc<Service>> {
         let list = self.list.borrow();
-        list.values().find(|service| service.config().name == name).cloned()
+        let mut own = list.values().filter(|service| !service.is_tunnel);
+        own.find(|service| service.config().name == name).cloned()
     }
 
     /// All of them, the oldest first.

@@ -2,9 +2,11 @@
 
 use crate::control::Reporting;
 use crate::net::visitor::Counters;
-use crate::status::{Service, Snapshot};
+use crate::proto::{KeyHash, Time};
+use crate::status::{Change, Group, Member, Service, Snapshot};
 
 use super::Server;
+use super::group::{self, News, Seated};
 use super::port::Port;
 
 impl Reporting for Server {
@@ -30,8 +32,9 @@ impl Server {
     fn service_snapshot(&self, service: &super::services::Service) -> Service {
         let config = service.config();
         let port = service.port.borrow();
-        let member = self.registry.borrow().pick(service.id);
-        let link = member.and_then(|member| self.link(member.link));
+        let members = self.registry.borrow().members(service.id);
+        let links = members.iter().filter_map(|member| self.link(member.link));
+        let targets: Vec<String> = links.map(|link| link.peer.to_string()).collect();
         let Counters {
             visitors,
             open,
@@ -45,7 +48,7 @@ impl Server {
             kind: config.kind.name(),
             up: port.is_some(),
             public: port.as_ref().map(Port::to_string).unwrap_or_default(),
-            target: link.map(|link| link.peer.to_string()).unwrap_or_default(),
+            target: targets.join(","),
             open: open.get(),
             total: visitors.get(),
             refused: refused.get(),
@@ -53,6 +56,55 @@ impl Server {
             inward: read.get(),
             outward: written.get(),
             last_error: service.last_error.borrow().clone(),
+            group: self
+                .registry
+                .borrow()
+                .group(service.id)
+                .and_then(|group| self.group_snapshot(group)),
         }
     }
+
+    fn group_snapshot(&self, group: &group::Group) -> Option<Group> {
+        let (identity, now) = (group.identity.as_ref()?, self.process.now());
+        Some(Group {
+            name: identity.name.clone(),
+            key: short(&identity.key),
+            dispatched: group.dispatched,
+            failures: group.failures,
+            members: group.seats().iter().map(|seat| self.member_snapshot(seat)).collect(),
+            changes: group.changes().map(|change| change_snapshot(change, now)).collect(),
+        })
+    }
+
+    fn member_snapshot(&self, seat: &Seated) -> Member {
+        let link = self.link(seat.member.link);
+        Member {
+            number: seat.number,
+            client: link.map(|link| link.peer.to_string()).unwrap_or_default(),
+            healthy: seat.is_healthy,
+            check: seat.check.map_or("none", |check| check.name()),
+            weight: seat.weight,
+            dispatched: seat.dispatched,
+        }
+    }
+}
+
+fn change_snapshot(change: &group::Change, now: Time) -> Change {
+    Change {
+        ago: now.since(change.at) / 1_000_000,
+        number: change.number,
+        healthy: change.is_healthy(),
+        reason: match change.what {
+            News::Registered => "registered".into(),
+            News::Awaited => "registered (awaiting first probe)".into(),
+            News::Recovered => "recovered".into(),
+            News::Failed(count) => format!("{count} consecutive probe failures"),
+            News::Left => "left".into(),
+        },
+    }
+}
+
+/// The first eight digits of a key's hash: enough to tell one from another.
+fn short(key: &KeyHash) -> String {
+    crate::config::hex(&key[..4])
 }

@@ -19,6 +19,7 @@ use crate::proto::sorted::SortedMap;
 use crate::proto::{Cause, Time, Visit};
 
 use super::Server;
+use super::dispatch::Given;
 use super::services::Service;
 
 /// Takes datagrams for `service` at `address`.
@@ -110,6 +111,9 @@ impl Door {
     }
 
     fn take(&self, now: Time, datagram: &Received<'_>) {
+        if !self.server.is_in_rate(&self.service) {
+            return add(&self.service.counters.dropped, 1);
+        }
         let known = self
             .flows
             .borrow()
@@ -124,14 +128,16 @@ impl Door {
 
     /// A flow for a new source. When there are too many, another gives way.
     fn admit(&self, datagram: &Received<'_>) -> Option<Rc<Flow>> {
-        let member = self.server.registry.borrow().pick(self.service.id)?;
-        let link = self.server.link(member.link)?;
+        let most = self.server.config().tunnels.max_visitors;
+        if most > 0 && self.service.counters.open.get() >= most {
+            return None;
+        }
         let asked = datagram.to.unwrap_or(self.address.ip());
         let visit = Visit {
             from: Some(datagram.from),
             to: Some(SocketAddr::new(asked, self.address.port())),
         };
-        let stream = link.open(member.id, visit)?;
+        let Given { link, stream, .. } = self.server.dispatch(&self.service, visit, &mut Vec::new())?;
         // Which leaves as much as it takes to the other services.
         if self.flows.borrow().len() >= limits::MAX_FLOWS.min(link.flow_room() as usize + 1) {
             self.give_way();

@@ -13,6 +13,7 @@
 pub mod address;
 mod builder;
 pub mod certificates;
+pub mod crowd;
 pub mod datagrams;
 pub mod inspect;
 pub mod json;
@@ -33,6 +34,7 @@ mod wait;
 mod wire;
 
 pub use self::builder::{Builder, TOKEN};
+pub use self::crowd::Crowd;
 pub use self::datagrams::Responder;
 pub use self::local::{Door, Local};
 pub use self::log::{Log, Mark, field};

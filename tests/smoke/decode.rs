@@ -1,7 +1,7 @@
 //! Arbitrary bytes, cut arbitrarily, into whatever reads bytes of a peer.
 
 use pinhole::limits;
-use pinhole::proto::{Cause, Channel, Decline, End, Event, Handshake, Protocol, Session, Time, Transmit, Visit};
+use pinhole::proto::{Cause, Channel, Decline, End, Event, Handshake, Protocol, Session, Terms, Time, Transmit, Visit};
 
 use crate::pair::{Bytes, TOKEN, budget, hello, meet};
 
@@ -44,7 +44,7 @@ fn handshake(end: End, data: &[u8]) {
 
 /// One registration and two streams.
 fn begin(client: &mut Session, server: &mut Session) {
-    assert!(client.register(0, Protocol::Tcp, "web", TOKEN));
+    assert!(client.register(0, Protocol::Tcp, "web", TOKEN, &Terms::default()));
     tell(client, server);
     tell(server, client);
     for _ in 0..2 {
@@ -60,7 +60,7 @@ fn tell(from: &mut Session, to: &mut Session) {
     while let Ok(Some(event)) = to.handle_bytes(Time(0), &mut input) {
         if let Event::Register(registration) = event {
             assert!(to.prove(&registration, Some(TOKEN)));
-            to.accept(&registration, TOKEN, "public");
+            to.accept(&registration, TOKEN, "public", false);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use pinhole::proto::{
-    Budget, Cause, Decline, Event, Leave, Protocol, Registration, Session, StreamId, Time, Transmit, Visit,
+    Budget, Cause, Decline, Event, Leave, Protocol, Registration, Session, StreamId, Terms, Time, Transmit, Visit,
 };
 
 use crate::pair::{Bytes, TOKEN, budget, meet};
@@ -161,10 +161,16 @@ impl Side {
     fn begin(&mut self, who: usize, now: Time, data: &mut Bytes<'_>) {
         let id = u16::from(data.byte() % 4);
         match (who, self.registrations.pop()) {
-            (0, _) if id % 2 == 0 => drop(self.session.register(id, Protocol::Tcp, "web", TOKEN)),
-            (0, _) => drop(self.session.register(id, Protocol::Udp, "dns", TOKEN)),
+            (0, _) if id % 2 == 0 => drop(
+                self.session
+                    .register(id, Protocol::Tcp, "web", TOKEN, &Terms::default()),
+            ),
+            (0, _) => drop(
+                self.session
+                    .register(id, Protocol::Udp, "dns", TOKEN, &Terms::default()),
+            ),
             (_, Some(registration)) if self.session.prove(&registration, Some(TOKEN)) => {
-                self.session.accept(&registration, TOKEN, "public");
+                self.session.accept(&registration, TOKEN, "public", false);
             }
             (_, None) if data.byte() < 30 => self.session.decline(id, Decline::Unavailable, ""),
             _ => drop(self.session.open(now, id, Visit::default())),

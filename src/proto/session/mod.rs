@@ -45,8 +45,11 @@ pub enum Event<'a> {
     Register(Registration),
     /// To a server: a client withdraws a registration; it was told so.
     Unregister(u16),
-    /// To a client: a service is registered, and public there; or public somewhere else from now on.
-    Registered(u16, String),
+    /// To a server: how the local service of a registration is from now on, and how often in a row it failed.
+    Health(u16, bool, u32),
+    /// To a client: a service is registered, and public there; or public somewhere else from now on. `true`: as one
+    /// member of a group.
+    Registered(u16, String, bool),
     /// To a client: a service is not registered.
     Declined(u16, Decline, String),
     /// To a client: a visitor came for a registration. Answer by [`Session::opened`] or [`Session::refuse`].
@@ -99,6 +102,10 @@ pub struct Session {
     proven: bool,
     /// Registrations that came before one was proven.
     unproven: u32,
+    /// Registrations that were asked for.
+    asked: u32,
+    /// Some claim has a Health to be sent.
+    health_due: bool,
     /// Opens that came.
     accepted: u32,
     leaving: Option<(Leave, String)>,
@@ -134,6 +141,8 @@ impl Session {
             claims: SortedMap::default(),
             proven: false,
             unproven: 0,
+            asked: 0,
+            health_due: false,
             accepted: 0,
             leaving: None,
             left: false,

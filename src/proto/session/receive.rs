@@ -55,6 +55,7 @@ impl Session {
             (Kind::Reset, _) => self.on_reset(id, payload),
             (Kind::Register, End::Server) => self.on_register(header.stream, payload),
             (Kind::Unregister, End::Server) => self.on_unregister(header.stream),
+            (Kind::Health, End::Server) => self.on_health(header.stream, payload),
             (Kind::Renew, End::Client) => Ok(Some(Event::Renew)),
             (Kind::Registered, End::Client) => self.on_registered(header.stream, payload),
             (Kind::Declined, End::Client) => self.on_declined(header.stream, payload),

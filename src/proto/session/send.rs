@@ -19,6 +19,9 @@ impl Session {
         if let Some(sent) = self.pong.take() {
             messages::put_beat(out, Kind::Pong, messages::beat(sent, self.received));
         }
+        if self.outbox.is_empty() {
+            self.gather_health();
+        }
         let done = self.put_outbox(out) && self.put_opens(out) && self.put_streams(out);
         if let Some((code, reason)) = self.leaving.as_ref().filter(|_| done && !self.left) {
             self.left = messages::put_goodbye(out, *code, self.accepted, reason);

@@ -6,7 +6,9 @@ use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 
 use super::super::frame::Transmit;
-use super::super::{Budget, Cause, Decline, Event, Farewell, Protocol, Registration, Session, StreamId, Turn, Visit};
+use super::super::{
+    Budget, Cause, Decline, Event, Farewell, Protocol, Registration, Session, StreamId, Terms, Turn, Visit,
+};
 use super::witness::Witness;
 use super::{CLIENT, Rng, Stage, Talk, Wire};
 use crate::limits;
@@ -55,8 +57,8 @@ impl Node {
     pub fn new(who: usize, mut session: Session, budget: Rc<Budget>, stage: &mut Stage) -> Node {
         if who == CLIENT {
             (0..).zip(SERVICES).for_each(|(id, (name, token, _))| {
-                assert!(session.register(id, protocol(name), name, token));
-                assert!(!session.register(id, protocol(name), name, token));
+                assert!(session.register(id, protocol(name), name, token, &Terms::default()));
+                assert!(!session.register(id, protocol(name), name, token, &Terms::default()));
             });
         }
         Node {
@@ -125,7 +127,8 @@ impl Node {
     fn register(&mut self) {
         (0..).zip(SERVICES).for_each(|(id, (name, token, _))| {
             if name != "old" && !self.up.contains(&id) {
-                self.session.register(id, protocol(name), name, token);
+                self.session
+                    .register(id, protocol(name), name, token, &Terms::default());
             }
         });
     }
@@ -161,11 +164,12 @@ impl Node {
     fn on_event(&mut self, stage: &mut Stage, event: Event<'_>) {
         match event {
             Event::Register(registration) => self.on_register(stage, &registration),
-            Event::Registered(id, public) => {
-                assert!(public == "public" && SERVICES[usize::from(id)].0 != "old");
+            Event::Registered(id, public, is_member) => {
+                assert!(public == "public" && !is_member && SERVICES[usize::from(id)].0 != "old");
                 assert!(self.up.insert(id));
             }
             Event::Unregister(id) => _ = self.up.remove(&id),
+            Event::Health(..) => panic!("nobody looks after anything"),
             Event::Renew => panic!("nobody asked for that"),
             Event::Declined(id, ..) => _ = self.up.remove(&id),
             Event::Open(id, registration, visit) => self.on_open(stage, id, registration, visit),
@@ -199,7 +203,7 @@ impl Node {
         if stage.rng.chance(stage.plan.withdrawals * 20) {
             return self.session.decline(registration.id, Decline::Taken, "taken");
         }
-        self.session.accept(registration, token, "public");
+        self.session.accept(registration, token, "public", false);
         self.up.insert(registration.id);
     }
 

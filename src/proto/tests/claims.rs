@@ -42,12 +42,12 @@ fn an_answer_is_given_once() {
     let Ok(Some(Event::Register(registration))) = server.session.handle_bytes(START, &mut input) else {
         panic!("no registration");
     };
-    server.session.accept(&registration, TOKEN, "");
-    server.session.accept(&registration, TOKEN, "");
+    server.session.accept(&registration, TOKEN, "", false);
+    server.session.accept(&registration, TOKEN, "", false);
     assert_eq!(server.sent().len(), 8 + 32 + 3);
     server.session.decline(7, Decline::Unavailable, "");
     server.session.decline(7, Decline::Unavailable, "");
-    server.session.accept(&registration, TOKEN, "");
+    server.session.accept(&registration, TOKEN, "", false);
     server.session.decline(8, Decline::Unavailable, "");
     assert_eq!(server.sent().len(), 8 + 2 + 3);
 }
@@ -60,7 +60,11 @@ fn answers_nobody_asked_for() {
     assert_eq!(answer(&frame(4, 0, 1, &[0; 2])), Fault::BadId(Kind::Declined));
     assert_eq!(answer(&frame(4, 0, 5000, &[0; 2])), Fault::BadId(Kind::Declined));
     let mut client = Lone::client();
-    assert!(client.session.register(1, Protocol::Tcp, "web", TOKEN));
+    assert!(
+        client
+            .session
+            .register(1, Protocol::Tcp, "web", TOKEN, &Terms::default())
+    );
     assert_eq!(client.fault(&frame(3, 0, 1, &[0; 32])), Fault::BadProof);
 }
 
@@ -73,15 +77,27 @@ fn a_registration_that_is_withdrawn_takes_no_visitor_and_its_number_is_free_once
     assert_eq!(client.sent(), hex("0000 05 00 00000000"));
     assert!(client.take(&open(0, 0)).unwrap().is_empty());
     assert_eq!(client.sent(), hex("0002 12 00 00000000 0003"));
-    assert!(!client.session.register(0, Protocol::Tcp, "web", TOKEN));
+    assert!(
+        !client
+            .session
+            .register(0, Protocol::Tcp, "web", TOKEN, &Terms::default())
+    );
     assert!(client.take(&frame(4, 0, 0, &[0, 6])).unwrap().is_empty());
-    assert!(client.session.register(0, Protocol::Tcp, "web", TOKEN));
+    assert!(
+        client
+            .session
+            .register(0, Protocol::Tcp, "web", TOKEN, &Terms::default())
+    );
 }
 
 #[test]
 fn an_answer_that_crosses_unregister_is_not_told() {
     let mut client = Lone::new(End::Client);
-    assert!(client.session.register(3, Protocol::Tcp, "web", TOKEN));
+    assert!(
+        client
+            .session
+            .register(3, Protocol::Tcp, "web", TOKEN, &Terms::default())
+    );
     let register = client.sent();
     let proof = met()
         .transcript
@@ -110,7 +126,7 @@ fn a_service_can_be_announced_again_with_the_same_proof() {
         panic!("no registration");
     };
     server.session.announce(7, "too early");
-    server.session.accept(&registration, TOKEN, "one");
+    server.session.accept(&registration, TOKEN, "one", false);
     let first = server.sent();
     server.session.announce(7, "two");
     let second = server.sent();
@@ -118,21 +134,29 @@ fn a_service_can_be_announced_again_with_the_same_proof() {
     assert!(second.ends_with(b"two"));
 
     let mut client = Lone::new(End::Client);
-    assert!(client.session.register(7, Protocol::Tcp, "web", TOKEN));
+    assert!(
+        client
+            .session
+            .register(7, Protocol::Tcp, "web", TOKEN, &Terms::default())
+    );
     let register = client.sent();
     let proof = met()
         .transcript
         .prove(End::Server, TOKEN, &register[..register.len() - 32]);
     for _ in 0..2 {
-        let registered = registration::registered(7, &proof, "x");
-        assert_eq!(client.take(&registered).unwrap(), ["Registered(7, \"x\")"]);
+        let registered = registration::registered(7, &proof, "x", false);
+        assert_eq!(client.take(&registered).unwrap(), ["Registered(7, \"x\", false)"]);
     }
 }
 
 #[test]
 fn a_proof_of_the_client_is_none_of_the_server() {
     let mut client = Lone::client();
-    assert!(client.session.register(1, Protocol::Tcp, "web", TOKEN));
+    assert!(
+        client
+            .session
+            .register(1, Protocol::Tcp, "web", TOKEN, &Terms::default())
+    );
     let sent = client.sent();
     let own = &sent[sent.len() - 32..];
     assert_eq!(client.fault(&frame(3, 0, 1, own)), Fault::BadProof);

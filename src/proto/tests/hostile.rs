@@ -23,7 +23,8 @@ pub(super) fn register(id: u32, proof: &[u8; 32]) -> Vec<u8> {
 }
 
 pub(super) fn proven(id: u16) -> Vec<u8> {
-    let (frame, _) = registration::register(&met().transcript, id, Protocol::Tcp, "web", TOKEN).unwrap();
+    let (frame, _) =
+        registration::register(&met().transcript, id, Protocol::Tcp, "web", TOKEN, &Terms::default()).unwrap();
     frame.into()
 }
 
@@ -82,7 +83,7 @@ fn a_handshake_takes_a_hello_and_nothing_else() {
     let with = |frame: &[u8]| greet(End::Server, &[b"pinhole\x01", frame].concat());
     assert_eq!(with(&data(0, b"x")), Err(Fault::Unexpected(Kind::Data)));
     assert_eq!(with(&proven(0)), Err(Fault::Unexpected(Kind::Register)));
-    assert_eq!(with(&frame(0x80, 0, 0, b"")), Err(Fault::UnknownKind(0x80)));
+    assert_eq!(with(&frame(0x81, 0, 0, b"")), Err(Fault::UnknownKind(0x81)));
     assert_eq!(with(&frame(0x01, 0, 0, &[1; 79])), Err(Fault::Length(1, 79)));
     assert_eq!(with(&hex("ffff 01 00 00000000")), Err(Fault::Length(1, 0xffff)));
     assert_eq!(with(&hex("0400 01 00 00000000")), Ok(false));
@@ -196,7 +197,11 @@ fn an_open_of_no_registration_is_refused() {
 #[test]
 fn a_registration_that_is_not_yet_proven_back_takes_no_visitor() {
     let mut client = Lone::client();
-    assert!(client.session.register(1, Protocol::Tcp, "web", TOKEN));
+    assert!(
+        client
+            .session
+            .register(1, Protocol::Tcp, "web", TOKEN, &Terms::default())
+    );
     client.sent();
     assert!(client.take(&open(0, 1)).unwrap().is_empty());
     assert_eq!(client.sent(), frame(0x12, 0, 0, &[0, Cause::NoService as u8]));

@@ -49,7 +49,7 @@ fn a_register_and_its_two_proofs() {
     let bytes = hex("0025 02 00 00000007  06 03 776562
         1941c16d0c94d5c2189bbf38190eabec2e8f0e8733738d23e04c5e4fa458d0b9");
     let answer = hex("5214a0c2d4e06076e4a8e89b4bb3b83f25daa3c666a60f561898729e87f06a16");
-    let (frame, expected) = registration::register(&link, 7, Protocol::Tcp, "web", TOKEN).unwrap();
+    let (frame, expected) = registration::register(&link, 7, Protocol::Tcp, "web", TOKEN, &Terms::default()).unwrap();
     assert_eq!(*frame, *bytes);
     assert_eq!(expected, *answer);
     let read = Registration::parse(7, &bytes[8..]).unwrap();
@@ -64,9 +64,9 @@ fn a_registered() {
     let bytes = hex("0027 03 00 00000007
         dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd
         01 0004 3a383030");
-    assert_eq!(*registration::registered(7, &[0xdd; 32], ":800"), *bytes);
+    assert_eq!(*registration::registered(7, &[0xdd; 32], ":800", false), *bytes);
     let read = registration::parse_registered(&bytes[8..]).unwrap();
-    assert_eq!(read, ([0xdd; 32], String::from(":800")));
+    assert_eq!(read, ([0xdd; 32], String::from(":800"), false));
 }
 
 #[test]

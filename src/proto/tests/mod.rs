@@ -8,6 +8,7 @@ mod order;
 mod refusals;
 mod runs;
 mod speed;
+mod terms;
 
 use alloc::rc::Rc;
 use alloc::string::String;
@@ -98,7 +99,7 @@ impl Lone {
     /// A client with the registration 0.
     fn client() -> Lone {
         let mut lone = Lone::new(End::Client);
-        assert!(lone.session.register(0, Protocol::Tcp, "web", TOKEN));
+        assert!(lone.session.register(0, Protocol::Tcp, "web", TOKEN, &Terms::default()));
         let register = lone.sent();
         let proof = met()
             .transcript
@@ -111,12 +112,13 @@ impl Lone {
     fn registered() -> Lone {
         let mut lone = Lone::new(End::Server);
         for (id, protocol) in [(0, Protocol::Tcp), (1, Protocol::Udp)] {
-            let (frame, _) = registration::register(&met().transcript, id, protocol, "web", TOKEN).unwrap();
+            let (frame, _) =
+                registration::register(&met().transcript, id, protocol, "web", TOKEN, &Terms::default()).unwrap();
             let Ok(Some(Event::Register(asked))) = lone.session.handle_bytes(START, &mut &*frame) else {
                 panic!("no registration");
             };
             assert!(lone.session.prove(&asked, Some(TOKEN)));
-            lone.session.accept(&asked, TOKEN, "");
+            lone.session.accept(&asked, TOKEN, "", false);
         }
         lone.sent();
         lone

@@ -1,0 +1,92 @@
+//! Looks whether a local service is well, as long as it is registered, and tells the server when that changes.
+
+use std::io;
+use std::rc::Rc;
+
+use log::debug;
+use tokio::time::Instant;
+
+use crate::config::{HealthCheck, Local};
+use crate::link::Cover;
+use crate::net::http;
+use crate::net::socket::Socket;
+use crate::net::task::Owned;
+use crate::net::wire::Wire;
+use crate::proto::Check;
+use crate::transport;
+
+use super::Client;
+use super::health::Health;
+use super::services::Service;
+
+/// The service was registered: its health is looked after from now on, or what is known of it is told over a new link.
+pub fn attend(client: &Rc<Client>, service: &Rc<Service>) {
+    if let (Some(_), Some((is_healthy, failures))) = (&*service.probe.borrow(), service.health.get()) {
+        return report(client, service, is_healthy, failures);
+    }
+    let check = service.config().health_check.clone();
+    let Some(check) = check.filter(|check| check.kind.is_some()) else {
+        return;
+    };
+    let task = Owned::spawn(look_after(client.clone(), service.clone(), check));
+    service.probe.borrow_mut().get_or_insert(task);
+}
+
+fn report(client: &Client, service: &Rc<Service>, is_healthy: bool, failures: u32) {
+    let Some(seat) = client.seat() else { return };
+    let held = seat.held.borrow();
+    let number = held.iter().find(|(_, held)| Rc::ptr_eq(held, service));
+    if let Some((&number, _)) = number {
+        seat.link.report(number, is_healthy, failures);
+    }
+}
+
+async fn look_after(client: Rc<Client>, service: Rc<Service>, check: HealthCheck) {
+    let mut health = Health::new(check.max_failed);
+    loop {
+        let next = Instant::now() + check.interval;
+        let is_good = tokio::time::timeout(check.timeout, look(&client, &service, &check)).await;
+        let is_good = matches!(is_good, Ok(Ok(true)));
+        if let Some((is_healthy, failures)) = health.on_probe(is_good) {
+            debug!(
+                "health service={} healthy={is_healthy} failures={failures}",
+                service.config().name
+            );
+            service.health.set(Some((is_healthy, failures)));
+            report(&client, &service, is_healthy, failures);
+        }
+        tokio::time::sleep_until(next).await;
+    }
+}
+
+/// Whether it is well now.
+async fn look(client: &Client, service: &Service, check: &HealthCheck) -> io::Result<bool> {
+    let socket = reach(client, service, &check.addr).await?;
+    if check.kind == Some(Check::Tcp) {
+        return Ok(true);
+    }
+    let request = format!(
+        "GET {} HTTP/1.0\r\nHost: {}\r\nUser-Agent: pinhole-health-check\r\nConnection: close\r\n\r\n",
+        check.path, check.addr
+    );
+    let mut wire = Wire::new(socket, Cover::Plain);
+    let status = http::ask(&mut wire, request.as_bytes()).await?;
+    Ok(!check.expects_success || (200..300).contains(&status))
+}
+
+async fn reach(client: &Client, service: &Service, at: &Local) -> io::Result<Socket> {
+    let options = transport::visitor_options(true);
+    let at = match at {
+        Local::Network(at) => at,
+        Local::Unix(path) => return Socket::connect_unix(path, &options).await,
+    };
+    let mut failed = io::ErrorKind::AddrNotAvailable.into();
+    let prefer_ipv6 = service.config().prefer_ipv6;
+    for address in client.process.names.recall(&at.host, at.port, prefer_ipv6).await? {
+        match Socket::connect(address, &options).await {
+            Ok(socket) => return Ok(socket),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
+}

@@ -1,0 +1,206 @@
+//! Webhooks: who is told that nobody of a group is healthy, what, and how often.
+
+mod rig;
+
+use std::io::{Read, Write};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use rig::crowd::TOKEN;
+use rig::json::Json;
+use rig::{Crowd, Local, PATIENCE, eventually, visitor};
+
+fn server(balancing: &str) -> Crowd {
+    Crowd::new(&format!(
+        "default_token = \"{TOKEN}\"\nregion = \"here\"\ntcp_port_range = [20000, 20003]\n\
+         [server.load_balancing]\nenabled = true\n{balancing}\n[server.services]"
+    ))
+}
+
+/// A member that is looked at twice before it is not well, and wants `webhook` to be told.
+fn member(local: SocketAddr, webhook: &str) -> String {
+    let webhook = match webhook {
+        "" => String::new(),
+        url => format!(", alert_webhook = \"{url}\""),
+    };
+    format!(
+        "[client.services.web]\nlocal_addr = \"{local}\"\nremote_port = 20000\nretry_interval = 1\ngroup = \"po\\\"ol\"\n\
+         group_key = \"shared-secret\"\n\
+         health_check = {{ type = \"tcp\", interval_secs = 1, max_failed = 2{webhook} }}\n"
+    )
+}
+
+/// Somebody who is told things, and keeps the requests.
+struct Receiver {
+    local: Local,
+    requests: Arc<Mutex<Vec<String>>>,
+}
+
+impl Receiver {
+    fn new(answer: &'static str) -> Receiver {
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let kept = requests.clone();
+        let local = Local::serve(move |mut stream| {
+            let (mut all, mut bytes) = (Vec::new(), [0; 4096]);
+            while !all.ends_with(b"}") {
+                match stream.read(&mut bytes) {
+                    Ok(n @ 1..) => all.extend_from_slice(&bytes[..n]),
+                    _ => return,
+                }
+            }
+            kept.lock()
+                .expect("whole requests")
+                .push(String::from_utf8(all).expect("text"));
+            if answer.is_empty() {
+                // Says nothing until the other side has enough.
+                while let Ok(1..) = stream.read(&mut bytes) {}
+            }
+            let _ = stream.write_all(answer.as_bytes());
+        });
+        Receiver { local, requests }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.local.address())
+    }
+
+    fn requests(&self) -> Vec<String> {
+        self.requests.lock().expect("whole requests").clone()
+    }
+}
+
+const TAKEN: &str = "HTTP/1.1 204 No Content\r\n\r\n";
+
+/// A local service that is there, or not.
+fn at_door() -> (Local, SocketAddr) {
+    let local = Local::serve(|_| {});
+    let address = local.address();
+    (local, address)
+}
+
+fn healthy(crowd: &Crowd, mark: rig::Mark) {
+    crowd.server.log().wait_after(mark, "member is healthy service=web ");
+}
+
+#[test]
+fn operator_and_members_are_told_once_a_fall() {
+    let (operator, members) = (Receiver::new(TAKEN), Receiver::new(TAKEN));
+    let crowd = server(&format!(
+        "member_webhooks = \"any\"\nalert_webhook_url = \"{}\"",
+        operator.url("/hunter2")
+    ));
+    let (local, at) = at_door();
+    let mark = crowd.server.log().mark();
+    let _one = crowd.client("one", &member(at, &members.url("/hunter2")));
+    healthy(&crowd, mark);
+    let _two = crowd.client("two", &member(at, &members.url("/hunter2")));
+    crowd
+        .server
+        .wait_for("member is healthy service=web .. healthy=2 members=2");
+    let mark = crowd.server.log().mark();
+    drop(local);
+    crowd.server.wait_for("group has no healthy member");
+    eventually("both are told", PATIENCE, || {
+        !operator.requests().is_empty() && !members.requests().is_empty()
+    });
+    assert_eq!(visitor::end(&visitor::connect(crowd.at(20_000))), visitor::End::Closed);
+    // Well again, and gone again: one more each.
+    let local = Local::serve_at(at, |_| {});
+    healthy(&crowd, mark);
+    let mark = crowd.server.log().mark();
+    drop(local);
+    crowd.server.log().wait_after(mark, "group has no healthy member");
+    eventually("both are told again", PATIENCE, || {
+        operator.requests().len() > 1 && members.requests().len() > 1
+    });
+    assert_eq!((operator.requests().len(), members.requests().len()), (2, 2));
+
+    let request = &operator.requests()[0];
+    let (head, body) = request.split_once("\r\n\r\n").expect("a head and a body");
+    assert!(head.starts_with("POST /hunter2 HTTP/1.1\r\n"), "{head}");
+    assert!(head.contains("Content-Type: application/json"), "{head}");
+    assert_eq!(members.requests()[0].split_once("\r\n\r\n").expect("a body").1, body);
+    let json = Json::parse(body);
+    let text = |key: &str| json.get(key).text().to_owned();
+    assert_eq!(text("event"), "group_zero_healthy");
+    assert_eq!(
+        (text("region_id"), text("protocol"), text("label")),
+        ("here".into(), "tcp".into(), "20000".into())
+    );
+    assert_eq!(
+        (text("group_name"), text("key_hash_short")),
+        ("po\"ol".into(), "d3046ecc".into())
+    );
+    assert_eq!(json.get("member_count").number(), 2.0);
+    assert!(
+        text("at").ends_with("+00:00") && text("at").len() == 25,
+        "{}",
+        text("at")
+    );
+    assert_eq!(body.matches("\":").count(), 8);
+    assert!(!crowd.server.log().text().contains("hunter2"));
+}
+
+#[test]
+fn the_departure_of_the_last_healthy_member_is_told() {
+    let operator = Receiver::new(TAKEN);
+    let crowd = server(&format!("alert_webhook_url = \"{}\"", operator.url("/")));
+    let (_local, at) = at_door();
+    let mark = crowd.server.log().mark();
+    let mut one = crowd.client("one", &member(at, ""));
+    healthy(&crowd, mark);
+    let nobody = rig::address::free_port(rig::address::own());
+    let two = crowd.client("two", &member(nobody, ""));
+    two.wait_for("service is registered service=web ");
+    one.kill();
+    eventually("it is told", PATIENCE, || !operator.requests().is_empty());
+    assert!(operator.requests()[0].contains("\"member_count\":1"));
+    drop(two);
+    crowd.server.wait_for("service is down service=web ");
+    assert_eq!(operator.requests().len(), 1);
+}
+
+#[test]
+fn a_member_does_not_reach_into_the_servers_network() {
+    let inner = Receiver::new(TAKEN);
+    let crowd = server("");
+    let (local, at) = at_door();
+    let mark = crowd.server.log().mark();
+    let _client = crowd.client("client", &member(at, &inner.url("/hunter2")));
+    healthy(&crowd, mark);
+    drop(local);
+    crowd
+        .server
+        .wait_for("alert is lost url=http://127. .. it is not at a public address");
+    assert!(inner.requests().is_empty());
+    assert!(!crowd.server.log().text().contains("hunter2"));
+}
+
+#[test]
+fn a_receiver_that_hangs_or_fails_delays_nobody() {
+    let (silent, angry) = (Receiver::new(""), Receiver::new("HTTP/1.1 500 No\r\n\r\n"));
+    let crowd = server(&format!(
+        "member_webhooks = \"any\"\nalert_webhook_url = \"{}\"",
+        silent.url("/")
+    ));
+    let (local, at) = at_door();
+    let mark = crowd.server.log().mark();
+    let _client = crowd.client("client", &member(at, &angry.url("/")));
+    healthy(&crowd, mark);
+    let mark = crowd.server.log().mark();
+    drop(local);
+    eventually("the silent one is told", PATIENCE, || !silent.requests().is_empty());
+    // All goes on while it hangs.
+    let _local = Local::serve_at(at, |mut stream| drop(stream.write_all(b"hello")));
+    healthy(&crowd, mark);
+    let mut words = String::new();
+    let mut stream = visitor::connect(crowd.at(20_000));
+    stream.read_to_string(&mut words).expect("an answer");
+    assert_eq!(words, "hello");
+    crowd
+        .server
+        .wait_for("alert was not taken url=http://127. .. status=500");
+    crowd
+        .server
+        .wait_for("alert is lost url=http://127. .. no answer in 5 s");
+}
