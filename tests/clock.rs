@@ -4,7 +4,7 @@ mod rig;
 
 use std::path::Path;
 
-use rig::{Kind, Local, Process, Role, Transport, Tunnel, certificates, local, pinhole, program, visitor};
+use rig::{Kind, Local, Process, Role, Signal, Transport, Tunnel, certificates, local, pinhole, program, visitor};
 
 /// When routers without a battery start.
 const BEGINNING: &str = "@1970-01-01 00:00:10";
@@ -19,8 +19,13 @@ fn tunnel(echo: &Local, transport: Transport) -> Tunnel {
     builder.transport(transport).build()
 }
 
-/// A process of `tunnel` for which it is 1970. `None`, and a word about it: this cannot be had.
+/// A process of `tunnel` for which it is 1970.
 fn in_1970(tunnel: &Tunnel, role: Role) -> Option<Process> {
+    with_clock(tunnel, role, ["FAKETIME", BEGINNING])
+}
+
+/// A process of `tunnel` that starts long ago, as the variable says. `None`, and a word about it: this cannot be had.
+fn with_clock(tunnel: &Tunnel, role: Role, [key, value]: [&str; 2]) -> Option<Process> {
     let faketime = program::find("faketime", "faketime")?;
     // What it would set for a program that it starts; it would stay between that and the test.
     let set = program::run(&faketime, &["-f", BEGINNING, "env"]);
@@ -28,16 +33,52 @@ fn in_1970(tunnel: &Tunnel, role: Role) -> Option<Process> {
     let mut command = pinhole(role);
     command
         .env("LD_PRELOAD", library.expect("a library"))
-        .env("FAKETIME", BEGINNING);
+        .env(key, value)
+        .env("FAKETIME_NO_CACHE", "1");
     command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1").env("TZ", "UTC");
     command.arg(role.option()).arg(tunnel.file(role));
     let process = Process::start(&role.to_string(), command);
-    let first = process.wait_for(": ");
-    if !first.starts_with("1970-") {
+    if year(&process.wait_for(": ")) > 2000 {
         program::skip("this program does not take another clock than the system's");
         return None;
     }
     Some(process)
+}
+
+/// The year in which a line was written.
+fn year(line: &str) -> i32 {
+    line[..4].parse().expect("a year")
+}
+
+/// As when the time server answers at last, and as when it was a wrong one.
+#[test]
+fn jumps_of_the_clock_disturb_no_link() {
+    let echo = Local::serve(local::echo);
+    let tunnel = tunnel(&echo, Transport::Tcp);
+    let clock = tunnel.dir().write("clock", "-40y");
+    let variable = ["FAKETIME_TIMESTAMP_FILE", clock.to_str().expect("ASCII")];
+    let Some(server) = with_clock(&tunnel, Role::Server, variable) else {
+        return;
+    };
+    let client = with_clock(&tunnel, Role::Client, variable).expect("what the server had");
+    let start = year(&server.wait_for("service is up service=echo "));
+    let visitor = tunnel.visit("echo");
+    let mut processes = [server, client];
+    for jump in [0, 40, -40, 0] {
+        tunnel.dir().write("clock", format!("{jump:+}y"));
+        for process in &mut processes {
+            let mark = process.log().mark();
+            process.signal(Signal::Hangup);
+            let line = process.log().wait_after(mark, "configuration is unchanged");
+            // A calendar has leap years, that of the library has not.
+            assert!((year(&line) - start - 40 - jump).abs() <= 1, "{line}");
+        }
+        visitor::echo(&visitor, b"whatever the time is");
+    }
+    for process in &processes {
+        assert_eq!(process.log().all("link is down"), [""; 0]);
+        assert_eq!(process.log().all("has left"), [""; 0]);
+    }
 }
 
 #[test]

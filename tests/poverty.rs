@@ -8,6 +8,7 @@ use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
+use std::thread;
 
 use rig::{Kind, Local, PATIENCE, Process, Role, Signal, Tunnel, eventually, local, pinhole, program, visitor};
 
@@ -56,6 +57,100 @@ fn for_everybody(tunnel: &Tunnel) -> PathBuf {
     fs::copy(pinhole(Role::Client).get_program(), &path).expect("a copy of the program");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("a program that may be run");
     path
+}
+
+/// Half of them a process has for itself.
+const DESCRIPTORS: usize = 32;
+
+#[test]
+fn descriptors_that_are_used_up_are_said_and_come_back() {
+    for (role, words) in [
+        (
+            Role::Server,
+            "WARN  server: cannot accept a visitor addr= .. : .. (os error 24)",
+        ),
+        (
+            Role::Client,
+            "WARN  client: local service is down service=echo ( .. (os error 24))",
+        ),
+    ] {
+        let echo = Local::serve(local::echo);
+        let tunnel = Tunnel::builder().service("echo", Kind::Tcp, echo.address()).build();
+        let Some([mut process, _other]) = limited(&tunnel, role, &format!("--nofile={DESCRIPTORS}")) else {
+            return;
+        };
+        let public = tunnel.public("echo");
+        eventually("the service is there", PATIENCE, || visitor::echoes(public));
+        let first = tunnel.visit("echo");
+        visitor::echo(&first, b"one of few");
+        let crowd: Vec<_> = (0..DESCRIPTORS).map(|_| visitor::connect(public)).collect();
+        process.wait_for(words);
+        visitor::echo(&first, b"still here");
+        drop(crowd);
+        eventually("there is room again", PATIENCE, || visitor::echoes(public));
+        assert!(process.is_running());
+    }
+}
+
+/// Bytes of address space, of which program and libraries of a debug build take a third.
+const ADDRESS_SPACE: u64 = 64 * 1024 * 1024;
+
+/// Readers that are stuck make both ends hold all that they may, which is less than what they have.
+#[test]
+fn limit_of_address_space_is_kept() {
+    for role in [Role::Server, Role::Client] {
+        let door = Local::door();
+        let echo = Local::serve(local::echo);
+        let builder = Tunnel::builder().service("echo", Kind::Tcp, echo.address());
+        let tunnel = builder.service("silent", Kind::Tcp, door.address()).build();
+        let Some([mut process, mut other]) = limited(&tunnel, role, &format!("--as={ADDRESS_SPACE}")) else {
+            return;
+        };
+        let public = tunnel.public("echo");
+        eventually("the service is there", PATIENCE, || visitor::echoes(public));
+        let stuck: Vec<_> = (0..8).flat_map(|_| [tunnel.visit("silent"), door.arrival()]).collect();
+        thread::scope(|scope| {
+            for end in &stuck {
+                scope.spawn(|| visitor::fill(end, ADDRESS_SPACE));
+            }
+        });
+        assert!(visitor::echoes(public));
+        assert!(process.is_running() && other.is_running());
+    }
+}
+
+/// Both ends of `tunnel`, that of `role` first, which lives within `limit`.
+fn limited(tunnel: &Tunnel, role: Role, limit: &str) -> Option<[Process; 2]> {
+    let prlimit = program::find("prlimit", "util-linux")?;
+    let mut command = Command::new(prlimit);
+    command.arg(limit).arg(pinhole(role).get_program());
+    command.arg(role.option()).arg(tunnel.file(role));
+    let other = match role {
+        Role::Server => Role::Client,
+        Role::Client => Role::Server,
+    };
+    let process = Process::start(&role.to_string(), command);
+    Some([process, tunnel.spawn(other)])
+}
+
+#[test]
+fn full_disk_under_the_log_stops_nothing() {
+    let echo = Local::serve(local::echo);
+    let tunnel = Tunnel::builder().service("echo", Kind::Tcp, echo.address()).build();
+    let mut processes = [Role::Server, Role::Client].map(|role| {
+        let mut command = Command::new("sh");
+        command.args(["-c", "exec \"$0\" \"$@\" 2>/dev/full"]);
+        command.arg(pinhole(role).get_program()).env("RUST_LOG", "trace");
+        command.arg(role.option()).arg(tunnel.file(role));
+        Process::start(&role.to_string(), command)
+    });
+    let public = tunnel.public("echo");
+    eventually("the service is there", PATIENCE, || visitor::echoes(public));
+    for process in &mut processes {
+        process.signal(Signal::Terminate);
+        assert_eq!(process.exit().code(), Some(0));
+        assert_eq!(process.log().text(), "");
+    }
 }
 
 /// A pipe that nobody reads takes 64 KiB, a stopped terminal nothing.
