@@ -50,7 +50,7 @@ pub struct Wish {
 pub struct Membership {
     /// The group's name.
     pub name: String,
-    /// As sent: covered. As given to [`Terms::put`], and by [`Terms::uncover`]: the hash itself.
+    /// As sent: covered. Before and after that way: the hash itself.
     pub key: KeyHash,
     /// Visitors that this member gets, relative to the others; never 0.
     pub weight: u16,
