@@ -25,8 +25,8 @@ fn in_1970(tunnel: &Tunnel, role: Role) -> Option<Process> {
     with_clock(tunnel, role, ["FAKETIME", BEGINNING])
 }
 
-/// What the program `faketime` preloads. That itself would stay between a process and its test, and leave names in shared
-/// memory, over which a later process with the same number stumbles.
+/// What the program `faketime` preloads. That itself would stay between a process and its test, and stumble
+/// over what an earlier one with the same number has left in shared memory.
 fn library() -> PathBuf {
     let folders = fs::read_dir("/usr/lib").expect("/usr/lib").flatten();
     let mut libraries = folders.map(|folder| folder.path().join("faketime/libfaketime.so.1"));
@@ -40,7 +40,6 @@ fn with_clock(tunnel: &Tunnel, role: Role, [key, value]: [&str; 2]) -> Option<Pr
     command
         .env("LD_PRELOAD", library())
         .env(key, value)
-        .env("FAKETIME_DISABLE_SHM", "1")
         .env("FAKETIME_NO_CACHE", "1");
     command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1").env("TZ", "UTC");
     command.arg(role.option()).arg(tunnel.file(role));
