@@ -376,5 +376,4 @@ pub fn candidates(range: Ports, wish: Wish, name: &str) -> impl Iterator<Item = 
 }
 
 #[cfg(test)]
-#[path = "registry_tests.rs"]
 mod tests;
