@@ -161,7 +161,8 @@ fn each_client_has_its_own_of_a_name_and_the_end_of_one_closes_its_port() {
     assert_ne!(port, other);
     two.signal(Signal::Terminate);
     two.exit();
-    assert!(visitor::is_refused(crowd.at(other)));
+    let closed = crowd.at(other);
+    eventually("its port is closed", PATIENCE, || visitor::is_refused(closed));
     visitor::echo(&visitor::connect(crowd.at(port)), b"hello");
 }
 
