@@ -66,6 +66,7 @@ fn jumps_of_the_clock_disturb_no_link() {
     let Some(server) = with_clock(&tunnel, Role::Server, variable) else {
         return;
     };
+    server.wait_for("listening for clients ");
     let client = with_clock(&tunnel, Role::Client, variable).expect("what the server had");
     let start = year(&server.wait_for("service is up service=echo "));
     let visitor = tunnel.visit("echo");
