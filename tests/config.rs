@@ -381,7 +381,8 @@ mod both_roles {
         assert_eq!(zero("heartbeat_timeout = 0").heartbeat_timeout, None);
         let tcp = zero("transport.tcp = { keepalive_secs = 0, keepalive_interval = 0 }")
             .transport
-            .tcp;
+            .tcp
+            .clone();
         assert_eq!((tcp.keepalive_secs, tcp.keepalive_interval), (None, None));
         assert_eq!(
             zero("heartbeat_interval = 1").heartbeat_timeout,

@@ -1,64 +1,67 @@
 //! A checked table becomes the types of [`types`](super::types): defaults from the rows, inheritance, and the few rules
 //! that concern more than one key.
+//!
+//! Whatever is wrong with one value has been said by [`check`](super::check), and nothing that is built of a wrong file
+//! is ever used: so what is wrong counts as absent here, and what is absent and has no default is empty. That is much
+//! less machine code than to give up at every value, and more mistakes are found at once.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use toml::Spanned;
-use toml::de::{DeString, DeTable, DeValue};
+use toml::de::{DeTable, DeValue};
 
-use super::check::seconds;
+use super::check::{Value, entry, get, number};
 use super::covers;
 use super::errors::Faults;
 use super::groups;
-use super::keys::{self, Absent, Form, Row};
+use super::keys::{Absent, KeyPath};
 use super::noise;
 use super::source::{order, shown};
 use super::{
     Addresses, Client, ClientService, Config, Group, HostPort, Input, Kind, Local, Network, Proxy, ProxyProtocol, Role,
-    Secret, Server, ServerService, Tcp, Tls, Transport, TransportKind, require, secret,
+    Secret, Server, ServerService, Tcp, Tls, Transport, TransportKind, Websocket, require, secret,
 };
 
-/// The configuration of one role; `None` only if something is wrong, all of which is then in `faults`.
-pub(super) fn build(document: &DeTable<'_>, role: Role, faults: &mut Faults<'_>) -> Option<Config> {
-    let block = Section {
+/// The configuration of one role. It counts only if nothing is in `faults` in the end.
+pub(super) fn build(document: &DeTable<'_>, role: Role, faults: &mut Faults<'_>) -> Config {
+    let document = Section {
         table: Some(document),
-        path: Vec::new(),
-        at: 0,
-    }
-    .section(role.name());
+        path: KeyPath::ROOT,
+    };
+    let block = &document.section(role.name());
     match role {
-        Role::Server => server(&block, faults).map(Config::Server),
-        Role::Client => client(&block, faults).map(Config::Client),
+        Role::Server => Config::Server(server(block, faults)),
+        Role::Client => Config::Client(client(block, faults)),
     }
 }
 
-fn server(block: &Section<'_>, faults: &mut Faults<'_>) -> Option<Server> {
-    let mut services = Vec::new();
+fn server(block: &Section<'_>, faults: &mut Faults<'_>) -> Server {
     let default_token = block.secret("default_token", faults);
-    for section in block.section("services").sections() {
-        if let Some(service) = server_service(&section, block, &default_token, faults) {
+    let mut services = Vec::new();
+    let sections = block.section("services");
+    for section in sections.sections() {
+        let service = server_service(&section, block, &default_token, faults);
+        if section.kind().is_some() {
             refuse_taken_address(&service, &services, &section, block, faults);
             services.push(service);
         }
     }
     let heartbeat_interval = block.nonzero("heartbeat_interval");
-    let default_timeout = heartbeat_interval.map(|interval| interval * 4 / 3);
-    Some(Server {
-        bind_addr: block.addresses("bind_addr")?,
+    Server {
+        bind_addr: block.addresses("bind_addr"),
         heartbeat_interval,
-        heartbeat_timeout: if block.has("heartbeat_timeout") {
-            block.nonzero("heartbeat_timeout")
-        } else {
-            default_timeout
+        heartbeat_timeout: match block.has("heartbeat_timeout") {
+            true => block.nonzero("heartbeat_timeout"),
+            false => heartbeat_interval.map(|interval| interval * 4 / 3),
         },
-        transport: transport(&block.section("transport"), Role::Server, faults)?,
+        transport: transport(&block.section("transport"), Role::Server, faults),
         services,
-        tunnels: groups::tunnels(block, default_token, faults)?,
-        balancing: groups::balancing(block)?,
+        tunnels: groups::tunnels(block, default_token, faults),
+        balancing: groups::balancing(block),
         inputs: faults.inputs.clone(),
         control_socket: block.path("control_socket", faults),
-    })
+    }
 }
 
 fn server_service(
@@ -66,37 +69,39 @@ fn server_service(
     block: &Section<'_>,
     default_token: &Option<Secret>,
     faults: &mut Faults<'_>,
-) -> Option<ServerService> {
-    let token = token(section, block, default_token, faults);
-    Some(ServerService {
-        name: section.name(),
-        kind: section.kind()?,
-        bind_addr: section.addresses("bind_addr")?,
-        token: token?,
+) -> ServerService {
+    ServerService {
+        name: section.path.name.to_owned(),
+        kind: section.kind().unwrap_or(Kind::Tcp),
+        bind_addr: section.addresses("bind_addr"),
+        token: token(section, block, default_token, faults),
         udp_timeout: section.nonzero("udp_timeout"),
-        nodelay: section.flag("nodelay").or_else(|| link_nodelay(block))?,
-        balancers: balancers(section, faults)?,
-        group_keys: groups::group_keys(section)?,
+        nodelay: nodelay(section, block),
+        balancers: balancers(section, faults),
+        group_keys: groups::group_keys(section),
         is_sticky: section.has("sticky"),
-    })
+    }
 }
 
 /// Whoever may send the header can claim any address: that is nobody unless the file says who.
-fn balancers(section: &Section<'_>, faults: &mut Faults<'_>) -> Option<Vec<Network>> {
+fn balancers(section: &Section<'_>, faults: &mut Faults<'_>) -> Vec<Network> {
     const FLAG: &str = "accept_proxy_protocol";
     const FROM: &str = "proxy_protocol_from";
-    if !section.flag(FLAG)? {
-        return Some(Vec::new());
+    let mut balancers = Vec::new();
+    if !section.flag(FLAG) {
+        return balancers;
     }
-    let (at, key) = (section.at_value(FLAG), section.key(FLAG));
-    if section.kind()? != Kind::Tcp {
-        faults.wrong(at, &key, "is for services of type \"tcp\"");
+    if section.kind() == Some(Kind::Udp) {
+        section.wrong(FLAG, "is for services of type \"tcp\"", faults);
     }
     if !section.has(FROM) {
         let text = format!("needs `{FROM}`, a list of who sends the header, for example [\"10.0.0.0/8\"]");
-        faults.missing(at, &key, &text);
+        section.lacks(FLAG, &text, faults);
     }
-    section.networks(FROM)
+    for text in section.list(FROM) {
+        balancers.extend(Network::parse(text));
+    }
+    balancers
 }
 
 /// Only one of two listeners can have an address; port 0 is another one each time.
@@ -107,37 +112,37 @@ fn refuse_taken_address(
     block: &Section<'_>,
     faults: &mut Faults<'_>,
 ) {
-    let control = block.addresses("bind_addr").filter(|_| service.kind == Kind::Tcp);
-    let is_control = |address: &HostPort| control.as_ref().is_some_and(|control| control.contains(address));
+    let control = block.addresses("bind_addr");
     for address in service.bind_addr.iter().filter(|address| address.port != 0) {
         let is_same = |other: &&ServerService| other.kind == service.kind && other.bind_addr.contains(address);
         let holder = match others.iter().find(is_same) {
-            Some(other) => keys::display(&["server", "services", &other.name]),
-            None if is_control(address) => block.key("bind_addr"),
+            Some(other) => block.path.key("services", 0).key(&other.name, 0).to_string(),
+            None if service.kind == Kind::Tcp && control.contains(address) => "server.bind_addr".to_owned(),
             None => continue,
         };
         let text = format!("\"{address}\" is already taken by {holder}; each service needs an address of its own");
-        faults.wrong(section.at_value("bind_addr"), &section.key("bind_addr"), &text);
+        section.wrong("bind_addr", &text, faults);
     }
 }
 
-fn client(block: &Section<'_>, faults: &mut Faults<'_>) -> Option<Client> {
-    let mut services = Vec::new();
+fn client(block: &Section<'_>, faults: &mut Faults<'_>) -> Client {
     let default_token = block.secret("default_token", faults);
-    for section in block.section("services").sections() {
-        services.extend(client_service(&section, block, &default_token, faults));
+    let mut services = Vec::new();
+    let sections = block.section("services");
+    for section in sections.sections() {
+        services.push(client_service(&section, block, &default_token, faults));
     }
-    Some(Client {
-        remote_addr: block.addresses("remote_addr")?,
+    Client {
+        remote_addr: block.addresses("remote_addr"),
         heartbeat_timeout: block.nonzero("heartbeat_timeout"),
-        retry_interval: block.duration("retry_interval")?,
-        prefer_ipv6: block.flag("prefer_ipv6")?,
-        transport: transport(&block.section("transport"), Role::Client, faults)?,
+        retry_interval: block.duration("retry_interval"),
+        prefer_ipv6: block.flag("prefer_ipv6"),
+        transport: transport(&block.section("transport"), Role::Client, faults),
         services,
-        drain: block.duration("drain_secs")?,
+        drain: block.duration("drain_secs"),
         inputs: faults.inputs.clone(),
         control_socket: block.path("control_socket", faults),
-    })
+    }
 }
 
 fn client_service(
@@ -145,33 +150,30 @@ fn client_service(
     block: &Section<'_>,
     default_token: &Option<Secret>,
     faults: &mut Faults<'_>,
-) -> Option<ClientService> {
-    let token = token(section, block, default_token, faults);
-    Some(ClientService {
-        name: section.name(),
-        kind: section.kind()?,
-        local_addr: local_addr(section, faults)?,
-        token: token?,
-        nodelay: section.flag("nodelay").or_else(|| link_nodelay(block))?,
-        retry_interval: section
-            .duration("retry_interval")
-            .or_else(|| block.duration("retry_interval"))?,
-        prefer_ipv6: section.flag("prefer_ipv6")?,
+) -> ClientService {
+    let pause = if section.has("retry_interval") { section } else { block };
+    ClientService {
+        name: section.path.name.to_owned(),
+        kind: section.kind().unwrap_or(Kind::Tcp),
+        local_addr: local_addr(section, faults),
+        token: token(section, block, default_token, faults),
+        nodelay: nodelay(section, block),
+        retry_interval: pause.duration("retry_interval"),
+        prefer_ipv6: section.flag("prefer_ipv6"),
         proxy_protocol: proxy_protocol(section, faults),
         remote_port: groups::remote_port(section),
         group: groups::membership(section, faults),
         health_check: groups::health_check(section, faults),
-    })
+    }
 }
 
-fn local_addr(section: &Section<'_>, faults: &mut Faults<'_>) -> Option<Local> {
-    const KEY: &str = "local_addr";
-    let local = Local::parse(section.text(KEY)?).ok()?;
+fn local_addr(section: &Section<'_>, faults: &mut Faults<'_>) -> Local {
+    let local = section.local("local_addr");
     if matches!(local, Local::Unix(_)) && section.kind() == Some(Kind::Udp) {
         let text = "is a unix socket, which is for connections alone; a service of type \"udp\" has host:port";
-        faults.wrong(section.at_value(KEY), &section.key(KEY), text);
+        section.wrong("local_addr", text, faults);
     }
-    Some(local)
+    local
 }
 
 fn proxy_protocol(section: &Section<'_>, faults: &mut Faults<'_>) -> Option<ProxyProtocol> {
@@ -180,65 +182,71 @@ fn proxy_protocol(section: &Section<'_>, faults: &mut Faults<'_>) -> Option<Prox
     let version = ProxyProtocol::ALL.into_iter().find(|version| version.name() == word)?;
     if version == ProxyProtocol::V1 && section.kind() == Some(Kind::Udp) {
         let text = "\"v1\" is for connections alone; a service of type \"udp\" can have \"v2\"";
-        faults.wrong(section.at_value(KEY), &section.key(KEY), text);
+        section.wrong(KEY, text, faults);
     }
     Some(version)
 }
 
-fn token(
-    section: &Section<'_>,
-    block: &Section<'_>,
-    default: &Option<Secret>,
-    faults: &mut Faults<'_>,
-) -> Option<Secret> {
-    if section.has_secret("token") {
-        return section.secret("token", faults);
-    }
-    if !block.has_secret("default_token") {
-        let text = format!(
-            "has no token; set `token` here or `{}` for all",
-            block.key("default_token")
-        );
-        faults.missing(section.at, &keys::display(&section.path), &text);
-    }
-    default.clone()
-}
-
-fn transport(section: &Section<'_>, role: Role, faults: &mut Faults<'_>) -> Option<Transport> {
-    let tcp = section.section("tcp");
-    let word = section.word("type")?;
-    let kind = TransportKind::ALL.into_iter().find(|kind| kind.name() == word)?;
-    // If it is not, that has been said.
-    require(Group::Transport, word).ok()?;
-    let websocket = covers::websocket(section, kind, faults)?;
-    let transport = Transport {
-        kind,
-        noise: match kind {
-            TransportKind::Noise => Some(noise::noise(&section.section("noise"), role, faults)?),
-            _ => None,
-        },
-        tls: match kind {
-            TransportKind::Tls => covers::tls(section, role, faults)?,
-            TransportKind::Websocket if websocket.tls => covers::tls(section, role, faults)?,
-            _ => Tls::default(),
-        },
-        websocket,
-        tcp: Tcp {
-            nodelay: tcp.flag("nodelay")?,
-            keepalive_secs: tcp.nonzero("keepalive_secs"),
-            keepalive_interval: tcp.nonzero("keepalive_interval"),
-            proxy: tcp.text("proxy").and_then(|url| Proxy::parse(url).ok()),
-        },
+fn token(section: &Section<'_>, block: &Section<'_>, default: &Option<Secret>, faults: &mut Faults<'_>) -> Secret {
+    let token = match section.has_secret("token") {
+        true => section.secret("token", faults),
+        false => default.clone(),
     };
-    // Noise's keys were looked at one by one: only what runs makes one that is missing.
-    if kind != TransportKind::Noise {
-        covers::check(&transport, role, section, faults)?;
+    if !section.has_secret("token") && !block.has_secret("default_token") {
+        let all = block.path.key("default_token", 0);
+        let text = format!("has no token; set `token` here or `{all}` for all");
+        faults.missing(section.path.at, &section.path, &text);
     }
-    Some(transport)
+    token.unwrap_or_default()
 }
 
-fn link_nodelay(block: &Section<'_>) -> Option<bool> {
-    block.section("transport").section("tcp").flag("nodelay")
+/// Its own, or that of links.
+fn nodelay(section: &Section<'_>, block: &Section<'_>) -> bool {
+    match section.has("nodelay") {
+        true => section.flag("nodelay"),
+        false => block.section("transport").section("tcp").flag("nodelay"),
+    }
+}
+
+fn transport(section: &Section<'_>, role: Role, faults: &mut Faults<'_>) -> Arc<Transport> {
+    let mut transport = Transport {
+        kind: kind(section.word("type")),
+        noise: None,
+        tls: Tls::default(),
+        websocket: Websocket::default(),
+        tcp: tcp(&section.section("tcp")),
+    };
+    match transport.kind {
+        TransportKind::Tcp => {}
+        // Its keys are looked at one by one: only what runs makes one that is missing.
+        TransportKind::Noise => transport.noise = noise::noise(&section.section("noise"), role, faults),
+        TransportKind::Tls | TransportKind::Websocket => {
+            let before = faults.count();
+            covers::fill(&mut transport, section, role, faults);
+            // What could not be read cannot be tried.
+            if faults.count() == before {
+                covers::check(&transport, section, role, faults);
+            }
+        }
+    }
+    Arc::new(transport)
+}
+
+/// Plain TCP, if it is unknown or not in this build.
+fn kind(word: &str) -> TransportKind {
+    let known = TransportKind::ALL.into_iter().find(|kind| kind.name() == word);
+    known
+        .filter(|_| require(Group::Transport, word).is_ok())
+        .unwrap_or(TransportKind::Tcp)
+}
+
+fn tcp(section: &Section<'_>) -> Tcp {
+    Tcp {
+        nodelay: section.flag("nodelay"),
+        keepalive_secs: section.nonzero("keepalive_secs"),
+        keepalive_interval: section.nonzero("keepalive_interval"),
+        proxy: section.text("proxy").and_then(|url| Proxy::parse(url).ok()),
+    }
 }
 
 pub(super) fn file_key(key: &str) -> String {
@@ -246,141 +254,123 @@ pub(super) fn file_key(key: &str) -> String {
 }
 
 /// A table of the file, or one that is absent and has its defaults.
+#[derive(Clone, Copy)]
 pub(super) struct Section<'a> {
     pub(super) table: Option<&'a DeTable<'a>>,
-    pub(super) path: Vec<&'a str>,
-    /// Where its key stands.
-    pub(super) at: usize,
+    pub(super) path: KeyPath<'a>,
 }
 
 impl<'a> Section<'a> {
-    pub(super) fn section(&self, key: &'a str) -> Section<'a> {
-        let entry = self.table.and_then(|table| table.get_key_value(key));
-        match entry {
-            Some((key, value)) => self.child(key, value),
-            None => Section {
-                table: None,
-                path: self.extended(key),
-                at: self.at,
-            },
+    pub(super) fn section<'s>(&'s self, key: &'s str) -> Section<'s> {
+        let entry = self.table.and_then(|table| entry(table, key));
+        Section {
+            table: entry.and_then(|(_, value)| value.get_ref().as_table()),
+            path: self
+                .path
+                .key(key, entry.map_or(self.path.at, |(key, _)| key.span().start)),
         }
     }
 
     /// The tables in this one, in the order of the file.
-    pub(super) fn sections(&self) -> Vec<Section<'a>> {
-        let entries: Vec<_> = self.table.into_iter().flatten().collect();
-        let order = order(entries.iter().map(|(key, _)| key.span().start).collect());
-        let in_order = order.into_iter().filter_map(|index| entries.get(index));
-        in_order.map(|(key, value)| self.child(key, value)).collect()
-    }
-
-    fn child(&self, key: &'a Spanned<DeString<'a>>, value: &'a Spanned<DeValue<'a>>) -> Section<'a> {
-        Section {
-            table: value.get_ref().as_table(),
-            path: self.extended(key.get_ref()),
-            at: key.span().start,
+    pub(super) fn sections(&self) -> Vec<Section<'_>> {
+        let mut all = Vec::new();
+        for (key, value) in self.table.into_iter().flatten() {
+            all.push(Section {
+                table: value.get_ref().as_table(),
+                path: self.path.key(key.get_ref(), key.span().start),
+            });
         }
+        let order = order(all.iter().map(|section| section.path.at).collect());
+        order.into_iter().filter_map(|index| all.get(index).copied()).collect()
     }
 
-    fn extended(&self, key: &'a str) -> Vec<&'a str> {
-        let mut path = self.path.clone();
-        path.push(key);
-        path
+    /// `key` is wrong as it stands.
+    pub(super) fn wrong(&self, key: &str, text: &str, faults: &mut Faults<'_>) {
+        let at = self.at_value(key);
+        faults.wrong(at, &self.path.key(key, at), text);
     }
 
-    fn name(&self) -> String {
-        self.path.last().copied().unwrap_or_default().to_owned()
-    }
-
-    pub(super) fn key(&self, key: &str) -> String {
-        format!("{}.{key}", keys::display(&self.path))
-    }
-
-    /// A value as the file writes it, and a space: to begin a sentence about it. Nothing for what is secret or absent.
-    pub(super) fn shown(&self, key: &str, faults: &Faults<'_>) -> String {
-        let value = self
-            .table
-            .and_then(|table| table.get(key))
-            .filter(|value| value.get_ref().is_str());
-        match value {
-            Some(value) if self.row(key).is_some_and(|row| !row.is_secret()) => faults.source.value(value.span()) + " ",
-            _ => String::new(),
-        }
-    }
-
-    /// All its keys and strings.
-    pub(super) fn texts(&self) -> Vec<(&'a str, &'a str)> {
-        let entries = self.table.into_iter().flatten();
-        entries
-            .filter_map(|(key, value)| Some((&**key.get_ref(), value.get_ref().as_str()?)))
-            .collect()
-    }
-
-    pub(super) fn has(&self, key: &str) -> bool {
-        self.table.is_some_and(|table| table.contains_key(key))
+    /// `key`, or what it stands for, lacks something.
+    pub(super) fn lacks(&self, key: &str, text: &str, faults: &mut Faults<'_>) {
+        let at = self.at_value(key);
+        faults.missing(at, &self.path.key(key, at), text);
     }
 
     pub(super) fn at_value(&self, key: &str) -> usize {
-        self.table
-            .and_then(|table| table.get(key))
-            .map_or(self.at, |value| value.span().start)
+        self.spanned(key).map_or(self.path.at, |value| value.span().start)
+    }
+
+    pub(super) fn spanned(&self, key: &str) -> Option<&'a Value<'a>> {
+        get(self.table?, key)
+    }
+
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.value(key).is_some()
     }
 
     pub(super) fn value(&self, key: &str) -> Option<&'a DeValue<'a>> {
-        self.table?.get(key).map(Spanned::get_ref)
+        self.spanned(key).map(Value::get_ref)
     }
 
-    fn row(&self, key: &str) -> Option<&'static Row> {
-        keys::inside(&self.path).find(|row| row.name() == key)
+    fn default(&self, key: &str) -> Option<&'static Absent> {
+        self.path.key(key, 0).row().map(|row| &row.absent)
     }
 
     pub(super) fn text(&self, key: &str) -> Option<&'a str> {
         self.value(key)?.as_str()
     }
 
-    pub(super) fn word(&self, key: &str) -> Option<&'a str> {
-        match self.row(key)?.absent {
-            Absent::Word(word) if !self.has(key) => Some(word),
-            _ => self.text(key),
+    pub(super) fn word(&self, key: &str) -> &'a str {
+        match (self.value(key), self.default(key)) {
+            (Some(value), _) => value.as_str().unwrap_or_default(),
+            (None, Some(Absent::Word(word))) => word,
+            _ => "",
         }
     }
 
+    /// `None`: it is unknown.
     pub(super) fn kind(&self) -> Option<Kind> {
-        let word = self.word("type")?;
+        let word = self.word("type");
         Kind::ALL.into_iter().find(|kind| kind.name() == word)
     }
 
-    pub(super) fn flag(&self, key: &str) -> Option<bool> {
-        match self.row(key)?.absent {
-            Absent::Flag(flag) if !self.has(key) => Some(flag),
-            _ => self.value(key)?.as_bool(),
+    pub(super) fn flag(&self, key: &str) -> bool {
+        match (self.value(key), self.default(key)) {
+            (Some(value), _) => value.as_bool() == Some(true),
+            (None, default) => matches!(default, Some(Absent::Flag(true))),
         }
     }
 
-    pub(super) fn duration(&self, key: &str) -> Option<Duration> {
-        self.number(key).map(Duration::from_secs)
+    pub(super) fn number(&self, key: &str) -> u32 {
+        match (self.value(key), self.default(key)) {
+            (Some(value), _) => number(value, u32::MAX).unwrap_or_default(),
+            (None, Some(Absent::Number(number))) => *number,
+            _ => 0,
+        }
     }
 
-    pub(super) fn number(&self, key: &str) -> Option<u64> {
-        let row = self.row(key)?;
-        match (&row.absent, &row.form) {
-            (Absent::Number(number), _) if !self.has(key) => Some(*number),
-            (_, Form::Seconds(max) | Form::Number(max)) => seconds(self.value(key)?, *max),
-            _ => None,
-        }
+    pub(super) fn duration(&self, key: &str) -> Duration {
+        Duration::from_secs(self.number(key).into())
     }
 
     /// For keys where 0 means off.
     fn nonzero(&self, key: &str) -> Option<Duration> {
-        self.duration(key).filter(|duration| !duration.is_zero())
+        Some(self.duration(key)).filter(|duration| !duration.is_zero())
     }
 
-    pub(super) fn addresses(&self, key: &str) -> Option<Addresses> {
-        let all = self
-            .one_or_more(key)?
-            .into_iter()
-            .map(|text| HostPort::parse(text).ok());
-        all.collect::<Option<_>>().map(Addresses)
+    pub(super) fn addresses(&self, key: &str) -> Addresses {
+        let mut addresses = Vec::new();
+        for text in self.list(key) {
+            addresses.extend(HostPort::parse(text));
+        }
+        Addresses(addresses)
+    }
+
+    /// The first, if it is a list.
+    pub(super) fn local(&self, key: &str) -> Local {
+        let list = self.list(key);
+        let local = Local::parse(list.first().copied().unwrap_or_default());
+        local.unwrap_or_else(|_| Local::Unix(PathBuf::new()))
     }
 
     /// Whether the secret `key` is there, in the text or in a file of its own.
@@ -397,33 +387,21 @@ impl<'a> Section<'a> {
         };
         if self.has(key) {
             let text = format!("is beside `{key}`; only one of them can count");
-            faults.wrong(self.at_value(&file_key), &self.key(&file_key), &text);
+            self.wrong(&file_key, &text, faults);
             return None;
         }
         let path = faults.source.beside(name);
         let read = secret::read(&path);
         faults.inputs.push(Input { path, is_secret: true });
-        let wrong = |text: String| {
-            faults.wrong(
-                self.at_value(&file_key),
-                &self.key(&file_key),
-                &format!("\"{}\" {text}", shown(name)),
-            )
-        };
+        let wrong = |text: String| self.wrong(&file_key, &format!("\"{}\" {text}", shown(name)), faults);
         read.map_err(wrong).ok()
     }
 
-    fn networks(&self, key: &str) -> Option<Vec<Network>> {
-        self.one_or_more(key)?
-            .into_iter()
-            .map(|text| Network::parse(text).ok())
-            .collect()
-    }
-
-    pub(super) fn one_or_more(&self, key: &str) -> Option<Vec<&str>> {
-        match self.value(key)? {
-            DeValue::Array(items) => items.iter().map(|item| item.get_ref().as_str()).collect(),
-            value => value.as_str().map(|text| vec![text]),
+    /// The strings of a list, or the one that stands in place of it.
+    pub(super) fn list(&self, key: &str) -> Vec<&'a str> {
+        match self.value(key) {
+            Some(DeValue::Array(items)) => items.iter().filter_map(|item| item.get_ref().as_str()).collect(),
+            value => value.and_then(DeValue::as_str).into_iter().collect(),
         }
     }
 

@@ -4,177 +4,165 @@
 //! tables of other transports), also that values are in range, that this build has what they need, and that nothing
 //! required is missing.
 
-use std::ops::Range;
-
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeString, DeTable, DeValue};
 
 use super::addr::dial;
 use super::errors::Faults;
 use super::groups;
-use super::keys::{self, Form, Row};
-use super::source::shown;
+use super::keys::{self, Form, KeyPath, Row};
 use super::suggest::suggest;
 use super::{HostPort, Local, Network, Proxy, Role, Url, require};
 use crate::limits::{MAX_NAME, MAX_SERVICES};
 
 /// Checks the whole file as one that `roles` will use.
-pub(super) fn check<'a>(document: &'a DeTable<'a>, roles: &[Role], faults: &mut Faults<'_>) {
-    Checker {
-        roles,
-        faults,
-        path: Vec::new(),
-    }
-    .table(document, 0, true);
+pub(super) fn check(document: &DeTable<'_>, roles: &[Role], faults: &mut Faults<'_>) {
+    Checker { roles, faults }.table(&KeyPath::ROOT, document, true);
 }
 
-/// The seconds, unless the value is not a number of them.
-pub(super) fn seconds(value: &DeValue<'_>, max: u64) -> Option<u64> {
+/// A value, and where it stands.
+pub(super) type Value<'a> = Spanned<DeValue<'a>>;
+
+/// The value of `key`. The one look into tables: each more is a search of its own in the machine code.
+pub(super) fn get<'a, 'd>(table: &'a DeTable<'d>, key: &str) -> Option<&'a Value<'d>> {
+    entry(table, key).map(|(_, value)| value)
+}
+
+/// With its key as it stands in the text.
+pub(super) fn entry<'a, 'd>(table: &'a DeTable<'d>, key: &str) -> Option<(&'a Spanned<DeString<'d>>, &'a Value<'d>)> {
+    table.get_key_value(key)
+}
+
+/// The number, unless the value is none or more than `max`.
+pub(super) fn number(value: &DeValue<'_>, max: u32) -> Option<u32> {
     let integer = value.as_integer()?;
-    u64::from_str_radix(integer.as_str(), integer.radix())
+    u32::from_str_radix(integer.as_str(), integer.radix())
         .ok()
-        .filter(|seconds| *seconds <= max)
+        .filter(|number| *number <= max)
 }
 
 /// Whether `key` of the table at `path` counts: one file may carry both roles and all transports.
-pub(super) fn is_used(path: &[&str], table: &DeTable<'_>, key: &str, roles: &[Role]) -> bool {
-    match path {
-        [] => roles.iter().any(|role| role.name() == key),
-        [_, "transport"] if table.get(key).is_some_and(|value| value.get_ref().is_table()) => {
-            let chosen = table.get("type").and_then(|word| word.get_ref().as_str());
-            key == "tcp" || chosen == Some(key) || key == "tls" && chosen == Some("websocket") && runs_on_tls(table)
-        }
-        _ => true,
+pub(super) fn is_used(path: &KeyPath<'_>, table: &DeTable<'_>, key: &str, roles: &[Role]) -> bool {
+    if path.is_root() {
+        return roles.iter().any(|role| role.name() == key);
     }
+    if !path.matches("*.transport") || get(table, key).is_none_or(|value| !value.get_ref().is_table()) {
+        return true;
+    }
+    let chosen = get(table, "type").and_then(|word| word.get_ref().as_str());
+    key == "tcp" || chosen == Some(key) || key == "tls" && chosen == Some("websocket") && runs_on_tls(table)
 }
 
-struct Checker<'a, 'f, 's> {
+struct Checker<'f, 's> {
     roles: &'f [Role],
     faults: &'f mut Faults<'s>,
-    path: Vec<&'a str>,
 }
 
-impl<'a> Checker<'a, '_, '_> {
-    /// `at` is where the table's own key stands.
-    fn table(&mut self, table: &'a DeTable<'a>, at: usize, is_used: bool) {
+impl Checker<'_, '_> {
+    fn table(&mut self, path: &KeyPath<'_>, table: &DeTable<'_>, is_used: bool) {
         let mut misspelt = Vec::new();
         for (key, value) in table {
-            let is_used = is_used && self::is_used(&self.path, table, key.get_ref(), self.roles);
-            self.path.push(key.get_ref());
-            match keys::find(&self.path) {
-                Some(row) => self.entry(row, key.span().start, value, is_used),
-                None => misspelt.extend(self.unknown(key.span().start)),
+            let is_used = is_used && self::is_used(path, table, key.get_ref(), self.roles);
+            let key = path.key(key.get_ref(), key.span().start);
+            match key.row() {
+                Some(row) => self.entry(row, &key, value, is_used),
+                None => {
+                    let suggestion = suggest(path, key.name);
+                    self.faults.wrong(key.at, &key, &suggestion.text);
+                    misspelt.extend(suggestion.meant);
+                }
             }
-            self.path.pop();
         }
         if is_used {
-            self.missing(table, at, &misspelt);
+            self.missing(path, table, &misspelt);
         }
-    }
-
-    fn unknown(&mut self, at: usize) -> Option<&'static str> {
-        let (key, table) = self.path.split_last()?;
-        let suggestion = suggest(table, key);
-        self.faults.wrong(at, &keys::display(&self.path), &suggestion.text);
-        suggestion.meant
     }
 
     /// A key that was only misspelt is not reported a second time.
-    fn missing(&mut self, table: &DeTable<'_>, at: usize, misspelt: &[&str]) {
-        let is_absent =
-            |row: &&Row| row.is_required() && !table.contains_key(row.name()) && !misspelt.contains(&row.name());
-        for row in keys::inside(&self.path).filter(is_absent) {
-            let key = format!("{}.{}", keys::display(&self.path), row.name());
-            self.faults
-                .missing(at, &key, &format!("is missing; expected {}", row.form.expected()));
+    fn missing(&mut self, path: &KeyPath<'_>, table: &DeTable<'_>, misspelt: &[&str]) {
+        for row in keys::inside(path).filter(|row| row.is_required()) {
+            let name = row.name();
+            if get(table, name).is_none() && !misspelt.contains(&name) {
+                let text = format!("is missing; expected {}", row.form.expected());
+                self.faults.missing(path.at, &path.key(name, path.at), &text);
+            }
         }
     }
 
-    fn entry(&mut self, row: &Row, at: usize, value: &'a Spanned<DeValue<'a>>, is_used: bool) {
+    fn entry(&mut self, row: &Row, key: &KeyPath<'_>, value: &Value<'_>, is_used: bool) {
         match value.get_ref() {
             DeValue::Table(table) if row.form.is_table() => {
                 if is_used && matches!(row.form, Form::Services) {
-                    self.names(table, at);
+                    self.names(key, table);
                 }
-                self.table(table, at, is_used);
+                self.table(key, table, is_used);
             }
-            DeValue::Array(_) if row.form.takes(value.get_ref()) => self.single(row, at, value, is_used),
             DeValue::Array(items) if row.form.is_list() && !items.is_empty() => {
-                let each = items.iter();
-                each.for_each(|item| self.single(row, item.span().start, item, is_used));
+                for item in items.iter() {
+                    let at = item.span().start;
+                    self.single(row, &key.part(at), item, is_used);
+                }
             }
-            _ => self.single(row, at, value, is_used),
+            _ => self.single(row, key, value, is_used),
         }
     }
 
-    fn single(&mut self, row: &Row, at: usize, value: &'a Spanned<DeValue<'a>>, is_used: bool) {
+    fn single(&mut self, row: &Row, key: &KeyPath<'_>, value: &Value<'_>, is_used: bool) {
         let found = value.get_ref();
         if !row.form.takes(found) {
-            return self.wrong_type(row, at, value);
+            return self.wrong_type(row, key, value);
         }
-        let result = if is_used {
-            row.usable(found)
-        } else {
-            row.form.word(found)
+        let result = match is_used {
+            true => row.usable(found),
+            false => row.form.word(found),
         };
         if let Err(text) = result {
-            self.wrong(row, value.span(), &text);
+            let shown = match row.is_secret() {
+                true => String::new(),
+                false => self.faults.source.value(value.span()) + " ",
+            };
+            self.faults.wrong(value.span().start, key, &(shown + &text));
         }
     }
 
-    fn names(&mut self, services: &DeTable<'_>, at: usize) {
+    fn names(&mut self, path: &KeyPath<'_>, services: &DeTable<'_>) {
         if services.len() > usize::from(MAX_SERVICES) {
             let text = format!("has {} services; one side can have {MAX_SERVICES}", services.len());
-            self.faults.wrong(at, &keys::display(&self.path), &text);
+            self.faults.wrong(path.at, path, &text);
         }
         for name in services.keys() {
             if let Err(text) = service_name(name.get_ref()) {
-                let key = format!("{}.\"{}\"", keys::display(&self.path), shown(name.get_ref()));
-                self.faults.wrong(name.span().start, &key, text);
+                let at = name.span().start;
+                self.faults.wrong(at, &path.key(name.get_ref(), at), text);
             }
         }
     }
 
     /// A table has no value worth showing: it is pointed at by its key.
-    fn wrong_type(&mut self, row: &Row, at: usize, value: &Spanned<DeValue<'_>>) {
-        let found = value.get_ref();
-        let article = if matches!(found, DeValue::Integer(_) | DeValue::Array(_)) {
-            "an"
-        } else {
-            "a"
+    fn wrong_type(&mut self, row: &Row, key: &KeyPath<'_>, value: &Value<'_>) {
+        let (kind, is_shown) = match value.get_ref() {
+            DeValue::Array(items) if items.is_empty() => ("an empty array", false),
+            DeValue::Array(_) => ("an array", false),
+            DeValue::Table(_) => ("a table", false),
+            DeValue::Integer(_) => ("an integer", true),
+            DeValue::String(_) => ("a string", true),
+            DeValue::Float(_) => ("a float", true),
+            DeValue::Boolean(_) => ("a boolean", true),
+            DeValue::Datetime(_) => ("a datetime", true),
         };
-        let kind = match found {
-            DeValue::Array(items) if items.is_empty() => "empty array",
-            _ => found.type_str(),
-        };
-        let text = format!("expected {}, found {article} {kind}", row.form.expected());
-        let (at, shown) = match found {
-            DeValue::Table(_) | DeValue::Array(_) => (at, String::new()),
-            _ if row.is_secret() => (value.span().start, String::new()),
-            _ => (
-                value.span().start,
-                format!(", {}", self.faults.source.value(value.span())),
-            ),
-        };
-        self.faults
-            .wrong(at, &keys::display(&self.path), &format!("{text}{shown}"));
-    }
-
-    fn wrong(&mut self, row: &Row, span: Range<usize>, text: &str) {
-        let key = keys::display(&self.path);
-        match row.is_secret() {
-            true => self.faults.wrong(span.start, &key, text),
-            false => {
-                let value = self.faults.source.value(span.clone());
-                self.faults.wrong(span.start, &key, &format!("{value} {text}"));
-            }
+        let mut text = format!("expected {}, found {kind}", row.form.expected());
+        if is_shown && !row.is_secret() {
+            text.push_str(", ");
+            text.push_str(&self.faults.source.value(value.span()));
         }
+        let at = if is_shown { value.span().start } else { key.at };
+        self.faults.wrong(at, key, &text);
     }
 }
 
 fn runs_on_tls(transport: &DeTable<'_>) -> bool {
-    let websocket = transport.get("websocket").and_then(|table| table.get_ref().as_table());
-    websocket.and_then(|table| table.get("tls")?.get_ref().as_bool()) == Some(true)
+    let websocket = get(transport, "websocket").and_then(|table| table.get_ref().as_table());
+    websocket.and_then(|table| get(table, "tls")?.get_ref().as_bool()) == Some(true)
 }
 
 pub(super) fn service_name(name: &str) -> Result<(), &'static str> {
@@ -223,25 +211,26 @@ impl Form {
 
     /// What would be right, for a sentence with "expected".
     fn expected(&self) -> String {
-        match self {
-            Form::Table => "a table".to_owned(),
-            Form::Services => "a table of services, which may be empty".to_owned(),
-            Form::Keys => "a table of names and keys, or a string like \"/etc/pinhole/keys\"".to_owned(),
-            Form::Listen => "a string like \"0.0.0.0:2333\", or a list of such".to_owned(),
-            Form::Dial => "a string like \"example.com:2333\", or a list of such".to_owned(),
-            Form::Local => "a string like \"127.0.0.1:80\" or \"unix:/run/service.sock\"".to_owned(),
-            Form::Path | Form::SecretFile => "a string like \"/etc/pinhole/file\"".to_owned(),
-            Form::Token | Form::Secret | Form::Text => "a string in quotes".to_owned(),
-            Form::Flag => "true or false".to_owned(),
-            Form::Seconds(max) => format!("a whole number of seconds, 0 to {max}"),
-            Form::Number(max) => format!("a whole number, 0 to {max}"),
-            Form::Ports => "two ports like [20000, 20099], or [0, 0]".to_owned(),
-            Form::Hashes => "a list of hashes, 64 hexadecimal digits each; `pinhole --hash-key` makes one".to_owned(),
-            Form::Url => "a string like \"https://example.com/alert\"".to_owned(),
-            Form::Proxy => "a string like \"socks5://user:password@example.com:1080\"".to_owned(),
-            Form::Networks => "a list like [\"10.0.0.0/8\", \"192.0.2.1\"]".to_owned(),
-            Form::Choice(_, words) | Form::OneOf(words) => format!("one of \"{}\"", words.join("\", \"")),
-        }
+        let text = match self {
+            Form::Seconds(max) => return format!("a whole number of seconds, 0 to {max}"),
+            Form::Number(max) => return format!("a whole number, 0 to {max}"),
+            Form::Choice(_, words) | Form::OneOf(words) => return format!("one of \"{}\"", words.join("\", \"")),
+            Form::Table => "a table",
+            Form::Services => "a table of services, which may be empty",
+            Form::Keys => "a table of names and keys, or a string like \"/etc/pinhole/keys\"",
+            Form::Listen => "a string like \"0.0.0.0:2333\", or a list of such",
+            Form::Dial => "a string like \"example.com:2333\", or a list of such",
+            Form::Local => "a string like \"127.0.0.1:80\" or \"unix:/run/service.sock\"",
+            Form::Path | Form::SecretFile => "a string like \"/etc/pinhole/file\"",
+            Form::Token | Form::Secret | Form::Text => "a string in quotes",
+            Form::Flag => "true or false",
+            Form::Ports => "two ports like [20000, 20099], or [0, 0]",
+            Form::Hashes => "a list of hashes, 64 hexadecimal digits each; `pinhole --hash-key` makes one",
+            Form::Url => "a string like \"https://example.com/alert\"",
+            Form::Proxy => "a string like \"socks5://user:password@example.com:1080\"",
+            Form::Networks => "a list like [\"10.0.0.0/8\", \"192.0.2.1\"]",
+        };
+        text.to_owned()
     }
 
     fn word(&self, value: &DeValue<'_>) -> Result<(), String> {
@@ -269,7 +258,7 @@ impl Form {
             Form::Url => Url::parse(text).map(drop),
             Form::Hashes if groups::hash(text).is_none() => Err(format!("is no hash; expected {}", self.expected())),
             Form::Ports => groups::ports(value).map(drop),
-            Form::Seconds(max) | Form::Number(max) if seconds(value, *max).is_none() => {
+            Form::Seconds(max) | Form::Number(max) if number(value, *max).is_none() => {
                 Err(format!("is out of range; expected {}", self.expected()))
             }
             _ => Ok(()),

@@ -2,9 +2,7 @@
 //!
 //! A service is the same one as long as its name is.
 
-use std::time::Duration;
-
-use super::{AuthorizedKey, Client, Config, Server, Transport, Tunnels};
+use super::{AuthorizedKey, Client, Config, Noise, Ports, Secret, Server, Transport};
 
 /// One difference.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,7 +69,9 @@ fn server(old: &Server, new: &Server) -> Vec<Change> {
         authorized(&old.transport) != authorized(&new.transport),
         Change::AuthorizedKeys,
     );
-    differs(server_links(old) != server_links(new), Change::Links);
+    let timeouts = |server: &Server| [server.heartbeat_interval, server.heartbeat_timeout];
+    let is_same = is_same_link(&old.transport, &new.transport) && timeouts(old) == timeouts(new);
+    differs(!is_same, Change::Links);
     differs(named(old) != named(new), Change::Tunnels);
     differs(old.balancing != new.balancing, Change::Balancing);
     differs(old.control_socket != new.control_socket, Change::ControlSocket);
@@ -83,30 +83,36 @@ fn authorized(transport: &Transport) -> Option<&Vec<AuthorizedKey>> {
 }
 
 /// Without ports nobody needs the token.
-fn named(server: &Server) -> Tunnels {
-    let mut tunnels = server.tunnels.clone();
-    if tunnels.tcp.is_none() && tunnels.udp.is_none() {
-        tunnels.token = None;
-    }
-    tunnels
+fn named(server: &Server) -> (Option<&Secret>, [Option<Ports>; 2], [u32; 3]) {
+    let tunnels = &server.tunnels;
+    let ports = [tunnels.tcp, tunnels.udp];
+    let token = tunnels.token.as_ref().filter(|_| ports != [None, None]);
+    (token, ports, [tunnels.most, tunnels.max_visitors, tunnels.rate])
 }
 
 /// Who may come is no matter of the links that are there.
-fn server_links(server: &Server) -> (Transport, [Option<Duration>; 2]) {
-    let mut transport = server.transport.clone();
-    if let Some(noise) = &mut transport.noise {
-        noise.authorized_keys = None;
-    }
-    (transport, [server.heartbeat_interval, server.heartbeat_timeout])
+fn is_same_link(old: &Transport, new: &Transport) -> bool {
+    let noise = match (&old.noise, &new.noise) {
+        (Some(old), Some(new)) => is_same_noise(old, new),
+        (old, new) => old.is_none() && new.is_none(),
+    };
+    (old.kind, &old.tcp, &old.tls, &old.websocket) == (new.kind, &new.tcp, &new.tls, &new.websocket) && noise
+}
+
+fn is_same_noise(old: &Noise, new: &Noise) -> bool {
+    old.pattern == new.pattern
+        && old.local_private_key == new.local_private_key
+        && old.remote_public_key == new.remote_public_key
+        && old.psk == new.psk
 }
 
 fn client(old: &Client, new: &Client) -> Vec<Change> {
-    let links = |client: &Client| (client.transport.clone(), client.heartbeat_timeout);
     let mut changes = services(&old.services, &new.services, |service| &service.name);
     let mut differs = |is_different: bool, change| changes.extend(is_different.then_some(change));
     let is_elsewhere = old.remote_addr != new.remote_addr || old.prefer_ipv6 != new.prefer_ipv6;
+    let is_same = is_same_link(&old.transport, &new.transport) && old.heartbeat_timeout == new.heartbeat_timeout;
     differs(is_elsewhere, Change::RemoteAddr);
-    differs(links(old) != links(new), Change::Links);
+    differs(!is_same, Change::Links);
     differs(old.retry_interval != new.retry_interval, Change::RetryInterval);
     differs(old.drain != new.drain, Change::Drain);
     differs(old.control_socket != new.control_socket, Change::ControlSocket);

@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::Range;
 
 use super::Input;
+use super::keys::KeyPath;
 use super::source::{Source, order};
 
 /// Lines shown at most; who has more has the wrong file.
@@ -80,13 +81,18 @@ impl<'a> Faults<'a> {
         }
     }
 
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.list.len()
+    }
+
     /// `key` is wrong as it stands at `at`.
-    pub(super) fn wrong(&mut self, at: usize, key: &str, text: &str) {
+    pub(super) fn wrong(&mut self, at: usize, key: &KeyPath<'_>, text: &str) {
         self.push(Some(at), format!("{key}: {text}"), false);
     }
 
     /// `key` is missing from what stands at `at`.
-    pub(super) fn missing(&mut self, at: usize, key: &str, text: &str) {
+    pub(super) fn missing(&mut self, at: usize, key: &KeyPath<'_>, text: &str) {
         self.push(Some(at), format!("{key}: {text}"), true);
     }
 

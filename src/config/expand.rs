@@ -11,7 +11,7 @@ use zeroize::Zeroize;
 use super::Role;
 use super::check::is_used;
 use super::errors::Faults;
-use super::keys;
+use super::keys::{self, KeyPath};
 
 /// Puts the values of variables in their places. True: a secret stands in the text itself.
 pub(super) fn expand(document: &mut DeTable<'_>, roles: &[Role], faults: &mut Faults<'_>) -> bool {
@@ -20,7 +20,7 @@ pub(super) fn expand(document: &mut DeTable<'_>, roles: &[Role], faults: &mut Fa
         faults,
         has_secret: false,
     };
-    walk.table(document, &mut Vec::new());
+    walk.table(document, &KeyPath::ROOT);
     walk.has_secret
 }
 
@@ -48,49 +48,40 @@ struct Walk<'f, 's> {
 
 impl Walk<'_, '_> {
     /// Strings first: which tables are used hangs on `type`, which may be a variable too.
-    fn table(&mut self, table: &mut DeTable<'_>, path: &mut Vec<String>) {
+    fn table(&mut self, table: &mut DeTable<'_>, path: &KeyPath<'_>) {
         for is_second in [false, true] {
-            let used = self.used(table, path);
-            let mut is_used = used.iter();
-            for (key, value) in table.iter_mut() {
-                if is_used.next() == Some(&true) && value.get_ref().is_table() == is_second {
-                    path.push(key.get_ref().to_string());
-                    self.value(value.span().start, value.get_mut(), path);
-                    path.pop();
+            let names = table.keys().map(|key| is_used(path, table, key.get_ref(), self.roles));
+            let used: Vec<bool> = names.collect();
+            for ((key, value), is_used) in table.iter_mut().zip(used) {
+                if is_used && value.get_ref().is_table() == is_second {
+                    let at = value.span().start;
+                    self.value(value.get_mut(), &path.key(key.get_ref(), at));
                 }
             }
         }
     }
 
-    fn used(&self, table: &DeTable<'_>, path: &[String]) -> Vec<bool> {
-        let path: Vec<&str> = path.iter().map(String::as_str).collect();
-        table
-            .keys()
-            .map(|key| is_used(&path, table, key.get_ref(), self.roles))
-            .collect()
-    }
-
-    fn value(&mut self, at: usize, value: &mut DeValue<'_>, path: &mut Vec<String>) {
+    fn value(&mut self, value: &mut DeValue<'_>, key: &KeyPath<'_>) {
         match value {
-            DeValue::Table(table) => self.table(table, path),
+            DeValue::Table(table) => self.table(table, key),
             DeValue::Array(array) => {
                 for value in array.iter_mut() {
-                    self.value(value.span().start, value.get_mut(), path);
+                    let at = value.span().start;
+                    self.value(value.get_mut(), &key.part(at));
                 }
             }
-            DeValue::String(text) => self.string(at, text, path),
+            DeValue::String(text) => self.string(text, key),
             _ => {}
         }
     }
 
-    fn string(&mut self, at: usize, text: &mut Cow<'_, str>, path: &[String]) {
-        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    fn string(&mut self, text: &mut Cow<'_, str>, key: &KeyPath<'_>) {
         match substitute(text, &|name| std::env::var(name).ok()) {
-            Ok(None) => self.has_secret |= keys::find(&path).is_some_and(keys::Row::is_secret),
+            Ok(None) => self.has_secret |= key.row().is_some_and(keys::Row::is_secret),
             Ok(Some(expanded)) => *text = Cow::Owned(expanded),
             Err(name) => {
                 let text = format!("the environment has no variable {name} (write `$${{{name}}}` for the text itself)");
-                self.faults.wrong(at, &keys::display(&path), &text);
+                self.faults.wrong(key.at, key, &text);
             }
         }
     }

@@ -6,8 +6,9 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use super::build::Section;
+use super::check::number;
 use super::errors::Faults;
-use super::{Addresses, Kind, Local, Secret, Url};
+use super::{Kind, Local, Secret, Url};
 use crate::proto::terms::{Check, KeyHash, key_hash};
 
 /// What clients may name themselves, and how much there may be of anything.
@@ -123,30 +124,26 @@ pub struct HealthCheck {
 
 // ---- server -------------------------------------------------------------------------------------------------------
 
-pub(super) fn tunnels(block: &Section<'_>, token: Option<Secret>, faults: &mut Faults<'_>) -> Option<Tunnels> {
-    let range = |key| block.value(key).map_or(Some(None), |value| ports(value).ok());
-    let (tcp, udp) = (range(TCP)?, range(UDP)?);
-    let shared = tcp
-        .zip(udp)
-        .filter(|(tcp, udp)| tcp.first <= udp.last && udp.first <= tcp.last);
-    if shared.is_some() {
-        let text = format!("overlaps {}; each port belongs to one of them", block.key(TCP));
-        faults.wrong(block.at_value(UDP), &block.key(UDP), &text);
+pub(super) fn tunnels(block: &Section<'_>, token: Option<Secret>, faults: &mut Faults<'_>) -> Tunnels {
+    let [tcp, udp] = [TCP, UDP].map(|key| ports(block.value(key)?).ok()?);
+    if tcp.is_some_and(|tcp| udp.is_some_and(|udp| tcp.first <= udp.last && udp.first <= tcp.last)) {
+        let text = format!("overlaps {}; each port belongs to one of them", block.path.key(TCP, 0));
+        block.wrong(UDP, &text, faults);
     }
     for key in [TCP, UDP] {
-        if block.has(key) && token.is_none() && (tcp.is_some() || udp.is_some()) {
+        if block.has(key) && !block.has_secret("default_token") && (tcp.is_some() || udp.is_some()) {
             let text = "needs `default_token`, which such services are proven with";
-            faults.missing(block.at_value(key), &block.key(key), text);
+            block.lacks(key, text, faults);
         }
     }
-    Some(Tunnels {
+    Tunnels {
         token,
         tcp,
         udp,
-        most: small(block, "max_tunnels_per_client")?,
-        max_visitors: small(block, "max_connections_per_service")?,
-        rate: small(block, "rate_limit_rps")?,
-    })
+        most: block.number("max_tunnels_per_client"),
+        max_visitors: block.number("max_connections_per_service"),
+        rate: block.number("rate_limit_rps"),
+    }
 }
 
 const TCP: &str = "tcp_port_range";
@@ -158,7 +155,7 @@ pub(super) fn ports(value: &DeValue<'_>) -> Result<Option<Ports>, String> {
     let DeValue::Array(items) = value else {
         return Err(WRONG.to_owned());
     };
-    let port = |index: usize| super::check::seconds(items.get(index)?.get_ref(), u16::MAX.into());
+    let port = |index: usize| number(items.get(index)?.get_ref(), u16::MAX.into());
     match (items.len(), port(0), port(1)) {
         (2, Some(0), Some(0)) => Ok(None),
         (2, Some(first), Some(last)) if 0 < first && first <= last => Ok(Some(Ports {
@@ -169,44 +166,32 @@ pub(super) fn ports(value: &DeValue<'_>) -> Result<Option<Ports>, String> {
     }
 }
 
-pub(super) fn balancing(block: &Section<'_>) -> Option<Balancing> {
+pub(super) fn balancing(block: &Section<'_>) -> Balancing {
     let section = block.section("load_balancing");
-    let webhook = section.text("alert_webhook_url").map(Url::parse);
-    Some(Balancing {
-        is_enabled: section.flag("enabled")?,
-        webhook: webhook.transpose().ok()?,
-        member_webhooks: match section.word("member_webhooks")? {
+    Balancing {
+        is_enabled: section.flag("enabled"),
+        webhook: section.text("alert_webhook_url").and_then(|url| Url::parse(url).ok()),
+        member_webhooks: match section.word("member_webhooks") {
             "off" => MemberWebhooks::Off,
             "any" => MemberWebhooks::Any,
             _ => MemberWebhooks::Public,
         },
-        region: block.word("region")?.to_owned(),
-    })
+        region: block.word("region").to_owned(),
+    }
 }
 
-pub(super) fn group_keys(section: &Section<'_>) -> Option<Vec<KeyHash>> {
-    match section.has("group_keys") {
-        true => section.one_or_more("group_keys")?.into_iter().map(hash).collect(),
-        false => Some(Vec::new()),
-    }
+pub(super) fn group_keys(section: &Section<'_>) -> Vec<KeyHash> {
+    section.list("group_keys").into_iter().filter_map(hash).collect()
 }
 
 /// 64 hexadecimal digits.
 pub(super) fn hash(text: &str) -> Option<KeyHash> {
     let mut hash = [0; 32];
-    let digits: Vec<u8> = text
-        .chars()
-        .map_while(|c| c.to_digit(16))
-        .map(|digit| digit as u8)
-        .collect();
-    if digits.len() != 64 || text.len() != 64 {
-        return None;
+    for (index, digit) in text.chars().enumerate() {
+        let byte = hash.get_mut(index / 2)?;
+        *byte = *byte << 4 | digit.to_digit(16)? as u8;
     }
-    let pairs = digits.chunks_exact(2);
-    hash.iter_mut()
-        .zip(pairs)
-        .for_each(|(byte, pair)| *byte = pair.iter().fold(0, |high, low| high << 4 | low));
-    Some(hash)
+    (text.len() == 64).then_some(hash)
 }
 
 /// The hash of a group's key, as `group_keys` lists it.
@@ -224,87 +209,68 @@ pub fn hex(bytes: &[u8]) -> String {
 
 pub(super) fn remote_port(section: &Section<'_>) -> Option<u16> {
     let port = section.value("remote_port")?;
-    super::check::seconds(port, u16::MAX.into()).map(|port| port as u16)
+    number(port, u16::MAX.into()).map(|port| port as u16)
 }
 
 /// Either both of name and key, or none.
 pub(super) fn membership(section: &Section<'_>, faults: &mut Faults<'_>) -> Option<Membership> {
-    match (section.text(GROUP), section.has_secret(KEY)) {
-        (Some(name), true) => Some(Membership {
-            name: group_name(name, section, faults)?,
-            key: GroupKey(key_hash(section.secret(KEY, faults)?.as_bytes())),
-            weight: small(section, "weight")?.max(1) as u16,
-            is_sticky: section.has("sticky"),
-        }),
-        (Some(_), false) => {
+    match (section.has(GROUP), section.has_secret(KEY)) {
+        (true, false) => {
             let text = "needs `group_key`, which all its members have in common";
-            faults.missing(section.at_value(GROUP), &section.key(GROUP), text);
-            None
+            section.lacks(GROUP, text, faults);
         }
-        (None, true) => {
-            faults.missing(
-                section.at_value(KEY),
-                &section.key(KEY),
-                "needs `group`, whose key it is",
-            );
-            None
-        }
-        (None, false) => None,
+        (false, true) => section.lacks(KEY, "needs `group`, whose key it is", faults),
+        _ => {}
     }
+    let name = section.text(GROUP)?;
+    if super::check::service_name(name).is_err() {
+        let text = "is no name of a group: that has 1 to 255 bytes of printable text";
+        section.wrong(GROUP, text, faults);
+    }
+    Some(Membership {
+        name: name.to_owned(),
+        key: GroupKey(key_hash(section.secret(KEY, faults)?.as_bytes())),
+        weight: section.number("weight").max(1) as u16,
+        is_sticky: section.has("sticky"),
+    })
 }
 
 const GROUP: &str = "group";
 const KEY: &str = "group_key";
 
-fn group_name(name: &str, section: &Section<'_>, faults: &mut Faults<'_>) -> Option<String> {
-    let wrong = match super::check::service_name(name) {
-        Ok(()) => return Some(name.to_owned()),
-        Err(_) => "is no name of a group: that has 1 to 255 bytes of printable text",
-    };
-    faults.wrong(section.at_value(GROUP), &section.key(GROUP), wrong);
-    None
-}
-
 pub(super) fn health_check(service: &Section<'_>, faults: &mut Faults<'_>) -> Option<HealthCheck> {
     let section = service.section("health_check");
     section.table?;
-    let kind = match section.text("type") {
-        Some("tcp") => Some(Check::Tcp),
-        Some("http") => Some(Check::Http),
+    let kind = match section.word("type") {
+        "tcp" => Some(Check::Tcp),
+        "http" => Some(Check::Http),
         _ => None,
     };
-    let path = section.text("path").unwrap_or_default();
+    let path = section.word("path");
     let fits = path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic());
     if kind == Some(Check::Http) && !fits {
         let text = "of type \"http\" requires a `path`, which begins with `/` and has no blanks";
-        faults.missing(section.at_value("path"), &section.key("path"), text);
+        section.lacks("path", text, faults);
     }
-    if kind.is_some() && service.kind()? == Kind::Udp && !section.has("addr") {
+    if kind.is_some() && service.kind() == Some(Kind::Udp) && !section.has("addr") {
         let text = "of a udp service requires an `addr`: there is nothing to be seen at its own";
-        faults.missing(section.at, &section.key("addr"), text);
+        section.lacks("addr", text, faults);
     }
-    let addr = section
-        .addresses("addr")
-        .map(|addresses| Local::Network(first(addresses)));
-    let whole = |key| small(&section, key).map(|number| number.max(1));
+    let addr = match section.has("addr") {
+        true => section.local("addr"),
+        false => service.local("local_addr"),
+    };
+    let seconds = |key| Duration::from_secs(section.number(key).max(1).into());
     Some(HealthCheck {
         kind,
-        addr: addr.or_else(|| Local::parse(service.text("local_addr")?).ok())?,
+        addr,
         path: path.to_owned(),
-        interval: Duration::from_secs(whole("interval_secs")?.into()),
-        timeout: Duration::from_secs(whole("timeout_secs")?.into()),
-        max_failed: whole("max_failed")?,
-        expects_success: section.flag("expect_2xx")?,
-        webhook: section.text("alert_webhook").unwrap_or_default().to_owned(),
+        interval: seconds("interval_secs"),
+        timeout: seconds("timeout_secs"),
+        max_failed: section.number("max_failed").max(1),
+        expects_success: section.flag("expect_2xx"),
+        webhook: section.word("alert_webhook").to_owned(),
     })
-}
-
-fn first(addresses: Addresses) -> super::HostPort {
-    addresses.first().clone()
-}
-
-fn small(section: &Section<'_>, key: &str) -> Option<u32> {
-    section.number(key)?.try_into().ok()
 }
 
 #[cfg(all(test, feature = "client", feature = "groups"))]

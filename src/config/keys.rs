@@ -3,6 +3,8 @@
 //! The checker, the defaults, `--help-config` and the README's reference all read these rows, so they cannot drift. In a
 //! path, `*` stands for either role (first) or for a service's name (third).
 
+use std::fmt;
+
 use super::Group;
 use super::source::{MAX_SHOWN, shown};
 
@@ -50,9 +52,9 @@ pub(super) enum Form {
     /// `true` or `false`.
     Flag,
     /// 0 up to this many seconds.
-    Seconds(u64),
+    Seconds(u32),
     /// 0 up to this.
-    Number(u64),
+    Number(u32),
     /// The first and the last port of a range.
     Ports,
     /// A list of SHA-256 hashes in hexadecimal.
@@ -72,7 +74,7 @@ pub(super) enum Absent {
     /// This word.
     Word(&'static str),
     /// This number, or so many seconds.
-    Number(u64),
+    Number(u32),
     /// This.
     Flag(bool),
 }
@@ -81,12 +83,12 @@ use Absent::{Means, Required, Word};
 use Form::{Choice, Dial, Listen, Local, Networks, OneOf, Path, Secret, SecretFile, Services, Table, Text, Token};
 
 /// A year: more is a slip, and no sum with a clock overflows.
-const LONG: u64 = 365 * 86_400;
+const LONG: u32 = 365 * 86_400;
 /// The most that Linux takes for TCP_KEEPIDLE and TCP_KEEPINTVL.
-const KEEPALIVE: u64 = 32_767;
+const KEEPALIVE: u32 = 32_767;
 
 /// Requests and visitors in a second, visitors at once.
-const MANY: u64 = 1_000_000_000;
+const MANY: u32 = 1_000_000_000;
 
 const KINDS: &[&str] = &["tcp", "udp"];
 const PROXY_PROTOCOLS: &[&str] = &["v1", "v2"];
@@ -314,11 +316,11 @@ impl Row {
         self.path.rsplit('.').next().unwrap_or(self.path)
     }
 
-    /// Whether this key can stand in the table at `path`.
-    pub(super) fn is_in(&self, path: &[&str]) -> bool {
+    /// Whether this key can stand in `table`.
+    pub(super) fn is_in(&self, table: &KeyPath<'_>) -> bool {
         match self.path.rsplit_once('.') {
-            Some((table, _)) => matches(table, path),
-            None => path.is_empty(),
+            Some((path, _)) => table.matches(path),
+            None => table.is_root(),
         }
     }
 
@@ -331,48 +333,100 @@ impl Row {
     }
 }
 
-/// A path as the file would write it.
-pub(super) fn display(path: &[&str]) -> String {
-    let parts: Vec<String> = path.iter().map(|key| quoted(key)).collect();
-    parts.join(".")
+/// The rows of the keys that `table` can have.
+pub(super) fn inside(table: &KeyPath<'_>) -> impl Iterator<Item = &'static Row> {
+    ROWS.iter().filter(move |row| row.is_in(table))
 }
 
-fn quoted(key: &str) -> String {
-    let is_bare = !key.is_empty()
-        && key
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
-    if is_bare && key.len() <= MAX_SHOWN {
-        key.to_owned()
-    } else {
-        format!("\"{}\"", shown(key))
+/// Where in the file a key is: its name, and the table that it stands in.
+#[derive(Clone, Copy)]
+pub(super) struct KeyPath<'a> {
+    table: Option<&'a KeyPath<'a>>,
+    pub(super) name: &'a str,
+    /// The place of its name in the text; of a key that is absent, that of its table's.
+    pub(super) at: usize,
+}
+
+impl<'a> KeyPath<'a> {
+    /// The table of everything.
+    pub(super) const ROOT: KeyPath<'static> = KeyPath {
+        table: None,
+        name: "",
+        at: 0,
+    };
+
+    /// That of the key `name` in this table.
+    pub(super) fn key<'s>(&'s self, name: &'s str, at: usize) -> KeyPath<'s> {
+        KeyPath {
+            table: Some(self),
+            name,
+            at,
+        }
+    }
+
+    /// The same, for a part of its value.
+    pub(super) fn part(&self, at: usize) -> KeyPath<'a> {
+        KeyPath { at, ..*self }
+    }
+
+    pub(super) fn is_root(&self) -> bool {
+        self.table.is_none()
+    }
+
+    /// The block of the file that it is in; none if it is all of the file.
+    pub(super) fn block(&self) -> Option<&'a str> {
+        match self.table? {
+            table if table.is_root() => Some(self.name),
+            table => table.block(),
+        }
+    }
+
+    /// Whether it is `path`, in which a `*` stands for any name.
+    pub(super) fn matches(&self, path: &str) -> bool {
+        let mut key = self;
+        for name in path.rsplit('.') {
+            match key.table {
+                Some(table) if name == "*" || name == key.name => key = table,
+                _ => return false,
+            }
+        }
+        key.is_root()
+    }
+
+    /// Its row.
+    pub(super) fn row(&self) -> Option<&'static Row> {
+        ROWS.iter().find(|row| self.matches(row.path))
     }
 }
 
-/// The row of the key at `path`.
-pub(super) fn find(path: &[&str]) -> Option<&'static Row> {
-    ROWS.iter().find(|row| matches(row.path, path))
-}
-
-/// The rows of the keys that the table at `path` can have.
-pub(super) fn inside(path: &[&str]) -> impl Iterator<Item = &'static Row> {
-    ROWS.iter().filter(move |row| row.is_in(path))
-}
-
-fn matches(pattern: &str, path: &[&str]) -> bool {
-    let mut segments = pattern.split('.');
-    path.iter()
-        .all(|key| segments.next().is_some_and(|segment| segment == "*" || segment == *key))
-        && segments.next().is_none()
+/// As the file would write it.
+impl fmt::Display for KeyPath<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(table) = self.table.filter(|table| !table.is_root()) {
+            write!(f, "{table}.")?;
+        }
+        let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
+        match self.name.len() {
+            1..=MAX_SHOWN if self.name.bytes().all(is_plain) => f.write_str(self.name),
+            _ => write!(f, "\"{}\"", shown(self.name)),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    impl<'a> KeyPath<'a> {
+        pub(in super::super) fn of(names: &[&'a str]) -> KeyPath<'a> {
+            let below = |table: KeyPath<'a>, name: &&'a str| Box::leak(Box::new(table)).key(name, 0);
+            names.iter().fold(KeyPath::ROOT, below)
+        }
+    }
+
     #[test]
     fn a_service_can_have_any_name() {
-        let name = |path: &[&str]| find(path).map(|row| row.path);
+        let name = |path: &[&str]| KeyPath::of(path).row().map(|row| row.path);
         assert_eq!(name(&["server", "services", "a.b"]), Some("server.services.*"));
         assert_eq!(
             name(&["client", "transport", "tcp", "nodelay"]),
@@ -391,7 +445,7 @@ mod tests {
                 continue;
             };
             let table: Vec<&str> = table.split('.').collect();
-            let is_before = ROWS[..index].iter().any(|row| matches(row.path, &table));
+            let is_before = ROWS[..index].iter().any(|row| KeyPath::of(&table).matches(row.path));
             assert!(is_before || table == ["*"], "{}", row.path);
         }
     }

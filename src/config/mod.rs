@@ -35,6 +35,7 @@ macro_rules! doc {
 mod addr;
 mod build;
 mod check;
+#[cfg_attr(not(any(feature = "tls", feature = "websocket")), path = "covers_absent.rs")]
 mod covers;
 pub mod diff;
 mod errors;
@@ -199,7 +200,7 @@ fn evaluate(source: Source<'_>, role: Option<Role>, may_be_both: bool) -> Result
     check::check(document, &roles, &mut faults);
     let configs = roles
         .iter()
-        .filter_map(|role| build::build(document, *role, &mut faults))
+        .map(|role| build::build(document, *role, &mut faults))
         .collect();
     expand::wipe(document);
     faults.syntax(&syntax);
@@ -210,7 +211,7 @@ fn choose(document: &DeTable<'_>, role: Option<Role>, may_be_both: bool) -> Resu
     let in_build = |role: Role| require(Group::Role, role.name()).map(|()| vec![role]);
     let present: Vec<Role> = Role::ALL
         .into_iter()
-        .filter(|role| document.contains_key(role.name()))
+        .filter(|role| check::get(document, role.name()).is_some())
         .collect();
     match (role, &present[..]) {
         (Some(role), _) if present.contains(&role) => in_build(role),

@@ -1,35 +1,27 @@
 //! `[*.transport.noise]`: whether the keys are those that the pattern wants at this end.
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::Path;
-
 use crate::link::{Key, Pattern, decode_key};
 use crate::proto::End;
 
 use super::build::{Section, file_key};
 use super::errors::Faults;
 use super::source::shown;
-use super::{AuthorizedKey, Input, Noise, Role, Secret, keys};
+use super::{AuthorizedKey, Input, Noise, Role, Secret, secret};
 
-/// The table of one role; `None` only if something is wrong, all of which is then in `faults`.
+/// The table of one role; `None` if its pattern is wrong.
 pub(super) fn noise(section: &Section<'_>, role: Role, faults: &mut Faults<'_>) -> Option<Noise> {
     let mut table = Table {
         section,
         end: end(role),
         faults,
     };
-    let pattern = table.pattern()?;
-    let local_private_key = table.secret("local_private_key");
-    let remote_public_key = table.remote_public_key(&pattern);
-    let psk = table.psk(&pattern);
-    let authorized_keys = table.authorized_keys(&pattern);
+    let pattern = &table.pattern()?;
     Some(Noise {
-        pattern: section.word("pattern")?.to_owned(),
-        local_private_key: local_private_key?,
-        remote_public_key: remote_public_key?,
-        psk: psk?,
-        authorized_keys: authorized_keys?,
+        pattern: section.word("pattern").to_owned(),
+        local_private_key: table.secret("local_private_key"),
+        remote_public_key: table.remote_public_key(pattern),
+        psk: table.psk(pattern),
+        authorized_keys: table.authorized_keys(pattern),
     })
 }
 
@@ -53,129 +45,115 @@ struct Table<'a, 'f, 's> {
     faults: &'f mut Faults<'s>,
 }
 
-/// What a key is; the inner `None`: absent, and rightly so. The outer one: wrong.
-type Found<T> = Option<Option<T>>;
-
+/// What is wrong is reported, and counts as absent.
 impl Table<'_, '_, '_> {
     fn pattern(&mut self) -> Option<Pattern> {
-        let name = self.section.word("pattern")?;
+        let name = self.section.word("pattern");
+        if self.section.value("pattern").is_some_and(|value| !value.is_str()) {
+            return None;
+        }
         let pattern = Pattern::parse(name);
         pattern
             .map_err(|error| self.wrong("pattern", &format!("\"{}\" {error}", shown(name))))
             .ok()
     }
 
-    fn psk(&mut self, pattern: &Pattern) -> Found<Secret> {
+    fn psk(&mut self, pattern: &Pattern) -> Option<Secret> {
         match (self.section.has_secret("psk"), pattern.has_psk()) {
             (true, false) => self.needless("psk", pattern, "has no psk; one like NKpsk0 or XXpsk3 has"),
             (false, true) => self.missing("psk", pattern, "mixes in a key that both ends share"),
-            _ => self.secret("psk"),
+            _ => {}
         }
+        self.secret("psk")
     }
 
     /// One that the pattern does not want is let pass, as rathole does.
-    fn remote_public_key(&mut self, pattern: &Pattern) -> Found<Key> {
+    fn remote_public_key(&mut self, pattern: &Pattern) -> Option<Key> {
+        const KEY: &str = "remote_public_key";
         let (other, name) = other(self.end);
-        let key = "remote_public_key";
-        let Some(text) = self.section.text(key) else {
+        if !self.section.has(KEY) && pattern.is_known_before(other) {
             let reason = format!("wants the {name}'s key to be known beforehand");
-            return match pattern.is_known_before(other) {
-                true => self.missing(key, pattern, &reason),
-                false => Some(None),
-            };
-        };
-        match decode_key(text) {
-            Ok(public) => Some(Some(*public)),
-            Err(error) => {
-                self.wrong(key, &format!("\"{}\" {error}", shown(text)));
-                None
-            }
+            self.missing(KEY, pattern, &reason);
         }
+        let text = self.section.text(KEY)?;
+        let key = decode_key(text).map_err(|error| self.wrong(KEY, &format!("\"{}\" {error}", shown(text))));
+        key.ok().map(|key| *key)
     }
 
-    fn authorized_keys(&mut self, pattern: &Pattern) -> Found<Vec<AuthorizedKey>> {
-        let key = "authorized_keys";
-        if !self.has(key) || self.end == End::Client {
-            return Some(None);
+    fn authorized_keys(&mut self, pattern: &Pattern) -> Option<Vec<AuthorizedKey>> {
+        const KEY: &str = "authorized_keys";
+        if !self.section.has(KEY) || self.end == End::Client {
+            return None;
         }
         if !pattern.has_static(End::Client) {
-            return self.needless(key, pattern, "has no key of the client; one like XX, IK or KK has");
+            self.needless(KEY, pattern, "has no key of the client; one like XX, IK or KK has");
         }
-        match self.section.text(key) {
-            Some(file) => self.keys_of_file(file).map(Some),
-            None => self.keys_of_table().map(Some),
+        match self.section.text(KEY) {
+            Some(file) => self.keys_of_file(file),
+            None => Some(self.keys_of_table(&self.section.section(KEY))),
         }
     }
 
-    fn keys_of_table(&mut self) -> Option<Vec<AuthorizedKey>> {
-        let section = self.section.section("authorized_keys");
+    fn keys_of_table(&mut self, section: &Section<'_>) -> Vec<AuthorizedKey> {
         let mut known = Vec::new();
-        for (name, value) in section.table? {
-            let (name, text) = (name.get_ref().as_ref(), value.get_ref().as_str()?);
-            let checked = check_name(name).and_then(|()| decode_key(text));
-            match checked {
-                Ok(key) => known.push(AuthorizedKey {
-                    name: name.to_owned(),
-                    key: *key,
-                }),
-                Err(error) => {
-                    let path = format!("{}.{}", keys::display(&section.path), keys::display(&[name]));
-                    self.faults.wrong(value.span().start, &path, error);
-                }
+        for (name, value) in section.table.into_iter().flatten() {
+            let entry = value
+                .get_ref()
+                .as_str()
+                .map(|text| AuthorizedKey::new(name.get_ref(), text));
+            match entry {
+                Some(Ok(entry)) => known.push(entry),
+                Some(Err(error)) => section.wrong(name.get_ref(), error, self.faults),
+                None => {}
             }
         }
-        (known.len() == section.table?.len()).then_some(known)
+        known
     }
 
     fn keys_of_file(&mut self, name: &str) -> Option<Vec<AuthorizedKey>> {
         let path = self.faults.source.beside(name);
-        let read = read(&path).map_err(|error| format!("cannot be read: {error}"));
+        let read = secret::read_whole(&path);
         self.faults.inputs.push(Input { path, is_secret: false });
-        let known = read.and_then(|text| parse_lines(&text));
+        let known = read.and_then(|file| parse_lines(&String::from_utf8_lossy(file.as_bytes())));
         known
             .map_err(|error| self.wrong("authorized_keys", &format!("\"{}\" {error}", shown(name))))
             .ok()
     }
 
-    fn has(&self, key: &str) -> bool {
-        self.section.has(key)
-    }
-
-    fn secret(&mut self, key: &str) -> Found<Secret> {
-        if !self.section.has_secret(key) {
-            return Some(None);
-        }
+    fn secret(&mut self, key: &str) -> Option<Secret> {
         let secret = self.section.secret(key, self.faults)?;
         let text = str::from_utf8(secret.as_bytes()).unwrap_or_default();
-        match decode_key(text) {
-            Ok(_) => Some(Some(secret)),
-            Err(error) => {
-                self.wrong(key, error);
-                None
-            }
+        if let Err(error) = decode_key(text) {
+            self.wrong(key, error);
         }
+        Some(secret)
     }
 
-    fn missing<T>(&mut self, key: &str, pattern: &Pattern, reason: &str) -> Found<T> {
+    fn missing(&mut self, key: &str, pattern: &Pattern, reason: &str) {
         let text = format!("is missing; the pattern {} {reason}", pattern.handshake());
-        self.faults.missing(self.section.at, &self.section.key(key), &text);
-        None
+        self.section.lacks(key, &text, self.faults);
     }
 
-    fn needless<T>(&mut self, key: &str, pattern: &Pattern, reason: &str) -> Found<T> {
-        self.wrong(
-            key,
-            &format!("is of no use: the pattern {} {reason}", pattern.handshake()),
-        );
-        None
+    fn needless(&mut self, key: &str, pattern: &Pattern, reason: &str) {
+        let text = format!("is of no use: the pattern {} {reason}", pattern.handshake());
+        self.wrong(key, &text);
     }
 
     /// `key` is wrong as it stands, here or in a file of its own.
     fn wrong(&mut self, key: &str, text: &str) {
         let file_key = file_key(key);
         let key = if self.section.has(key) { key } else { &file_key };
-        self.faults
-            .wrong(self.section.at_value(key), &self.section.key(key), text);
+        self.section.wrong(key, text, self.faults);
+    }
+}
+
+impl AuthorizedKey {
+    fn new(name: &str, key: &str) -> Result<AuthorizedKey, &'static str> {
+        check_name(name)?;
+        Ok(AuthorizedKey {
+            name: name.to_owned(),
+            key: *decode_key(key)?,
+        })
     }
 }
 
@@ -201,11 +179,7 @@ fn parse_line(line: &str) -> Result<AuthorizedKey, &'static str> {
     let (name, key) = line
         .split_once(char::is_whitespace)
         .ok_or("is not a name, a blank and a key")?;
-    check_name(name)?;
-    Ok(AuthorizedKey {
-        name: name.to_owned(),
-        key: *decode_key(key.trim_start())?,
-    })
+    AuthorizedKey::new(name, key.trim_start())
 }
 
 fn check_name(name: &str) -> Result<(), &'static str> {
@@ -215,20 +189,8 @@ fn check_name(name: &str) -> Result<(), &'static str> {
     }
 }
 
-fn read(path: &Path) -> io::Result<String> {
-    // Opening a pipe would wait for its writer.
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file"));
-    }
-    let mut text = String::new();
-    File::open(path)?.take(MAX_FILE).read_to_string(&mut text)?;
-    Ok(text)
-}
-
 /// Bytes of a client's name at most: it stands in many lines of the log.
 const MAX_NAME: usize = 64;
-/// Bytes of a file of keys at most: ten thousand clients.
-const MAX_FILE: u64 = 1024 * 1024;
 
 #[cfg(test)]
 mod tests {

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use crate::limits::{MAX_PEM, MAX_SECRET};
 
 /// Bytes that are never printed: a token, a password, a private key. Wiped on drop.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret(Zeroizing<Vec<u8>>);
 
 impl Secret {
@@ -76,12 +76,14 @@ pub(super) fn read(path: &Path) -> Result<Secret, String> {
     }
 }
 
-/// All of the file at `path`: a certificate, a private key. The error completes a sentence that starts with the path.
+/// All of the file at `path`: certificates, keys. The error completes a sentence that starts with the path.
 pub(super) fn read_whole(path: &Path) -> Result<Secret, String> {
     let bytes = read_bytes(path, MAX_PEM)?;
     match bytes.len() <= MAX_PEM {
         true => Ok(Secret(bytes)),
-        false => Err(format!("is larger than {MAX_PEM} bytes, which no certificate is")),
+        false => Err(format!(
+            "is larger than {MAX_PEM} bytes, which no file of certificates or keys is"
+        )),
     }
 }
 

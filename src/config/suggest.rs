@@ -1,6 +1,6 @@
 //! What an unknown key was probably meant to be.
 
-use super::keys;
+use super::keys::{self, KeyPath};
 
 /// Bytes of a key at most that is worth comparing; none of ours is half as long.
 const MAX_COMPARED: usize = 40;
@@ -13,8 +13,8 @@ pub(super) struct Suggestion {
 
 /// Looks for `key` in other tables of the role, for a similar key in its own (`table`), then in the other role; else
 /// lists what can stand there.
-pub(super) fn suggest(table: &[&str], key: &str) -> Suggestion {
-    let role = table.first().copied();
+pub(super) fn suggest(table: &KeyPath<'_>, key: &str) -> Suggestion {
+    let role = table.block();
     let elsewhere = |place: String| Suggestion {
         text: format!("unknown key here; it belongs in {place}"),
         meant: None,
@@ -52,7 +52,7 @@ fn places(role: Option<&str>, key: &str) -> Option<String> {
     if list.is_empty() { None } else { Some(list) }
 }
 
-fn nearest(table: &[&str], key: &str) -> Option<&'static str> {
+fn nearest(table: &KeyPath<'_>, key: &str) -> Option<&'static str> {
     if key.len() > MAX_COMPARED {
         return None;
     }
@@ -64,7 +64,7 @@ fn nearest(table: &[&str], key: &str) -> Option<&'static str> {
         .map(|(_, name)| name)
 }
 
-fn known(table: &[&str]) -> String {
+fn known(table: &KeyPath<'_>) -> String {
     let mut list = String::new();
     for row in keys::inside(table) {
         append(&mut list, ", ", ["`", row.name(), "`"]);
@@ -114,13 +114,13 @@ mod tests {
             (&[], "sever", Some("server")),
             (&["server"], "colour", None),
         ] {
-            assert_eq!(suggest(table, key).meant, meant, "{key}");
+            assert_eq!(suggest(&KeyPath::of(table), key).meant, meant, "{key}");
         }
     }
 
     #[test]
     fn a_key_in_the_wrong_table_is_sent_to_the_right_one() {
-        let text = |table: &[&str], key| suggest(table, key).text;
+        let text = |table: &[&str], key| suggest(&KeyPath::of(table), key).text;
         assert!(text(&["server", "transport"], "keepalive_secs").ends_with("belongs in [server.transport.tcp]"));
         assert!(text(&["client"], "token").ends_with("belongs in [client.services.*]"));
         assert!(text(&[], "bind_addr").ends_with("belongs in [server] or [server.services.*]"));
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn otherwise_the_keys_are_listed() {
         assert!(
-            suggest(&["server", "transport", "websocket"], "colour")
+            suggest(&KeyPath::of(&["server", "transport", "websocket"]), "colour")
                 .text
                 .ends_with("known here: `tls`, `path`")
         );

@@ -4,6 +4,7 @@
 //! looks at TOML or asks "and if it is absent?". All of it compares and clones, which is what a reload diff needs.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Addresses, Balancing, HealthCheck, HostPort, Input, Local, Membership, Network, Secret, Tunnels};
@@ -91,7 +92,7 @@ pub struct Server {
     /// How long a client may be silent; `None` = TCP alone decides.
     pub heartbeat_timeout: Option<Duration>,
     /// How links are carried.
-    pub transport: Transport,
+    pub transport: Arc<Transport>,
     /// In the order of the file.
     pub services: Vec<ServerService>,
     /// What clients may name themselves, and how much there may be of anything.
@@ -139,7 +140,7 @@ pub struct Client {
     /// Try IPv6 addresses of the server first.
     pub prefer_ipv6: bool,
     /// How links are carried.
-    pub transport: Transport,
+    pub transport: Arc<Transport>,
     /// In the order of the file.
     pub services: Vec<ClientService>,
     /// When told to end, how long to wait for visitors to leave.
