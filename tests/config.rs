@@ -315,6 +315,30 @@ mod both_roles {
         Some(Duration::from_secs(number))
     }
 
+    /// Nor is what would be wrong with something else if it were absent.
+    #[test]
+    fn one_wrong_value_is_one_mistake() {
+        let has_noise = config::available(config::Group::Transport).contains(&"noise");
+        for (wrong, is_known) in [
+            (
+                "services = {}\ntransport = { type = 'noise', noise.pattern = [] }",
+                has_noise,
+            ),
+            ("services = {}\ntransport = { type = 7, noise.psk = 'x' }", true),
+            ("services = {}\ndrain_secs = -1", true),
+            (
+                "services.a = { local_addr = 'y:2', type = [], proxy_protocol = 'v1' }",
+                true,
+            ),
+            ("services.a = { local_addr = ['y:2'] }", true),
+            ("services.a = { local_addr = 'y:2', group = [], group_key = 'k' }", true),
+            ("services.a = { local_addr = 'y:2', token = 7 }", true),
+        ] {
+            let error = error(&format!("[client]\nremote_addr = 'x:1'\ndefault_token = 't'\n{wrong}"));
+            assert!(error.lines().count() == 1 || !is_known, "{error}");
+        }
+    }
+
     #[test]
     fn defaults_are_ratholes() {
         let server = server("[server]\nbind_addr = '[::]:2333'\n[server.services]\n");

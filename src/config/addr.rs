@@ -74,8 +74,11 @@ impl Deref for Addresses {
 
 impl fmt::Display for Addresses {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let words: Vec<String> = self.iter().map(HostPort::to_string).collect();
-        f.write_str(&words.join(","))
+        for (index, address) in self.iter().enumerate() {
+            f.write_str(if index == 0 { "" } else { "," })?;
+            address.fmt(f)?;
+        }
+        Ok(())
     }
 }
 
@@ -125,7 +128,7 @@ pub(super) fn dial(text: &str) -> Result<HostPort, String> {
 
 fn split(text: &str) -> Result<(&str, &str), String> {
     // First, because the other errors repeat the host: an open quote may have made half a file of it.
-    if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
+    if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
         return Err("has a character that no host name contains".to_owned());
     }
     if text.contains('/') {
@@ -174,14 +177,14 @@ fn check_ipv6(literal: &str) -> Result<&str, String> {
 }
 
 fn check_name<'a>(host: &'a str, port: &str) -> Result<&'a str, String> {
-    let wrong = |c: char| matches!(c, '@' | '?' | '[' | ']' | ',');
+    let is_wrong = |b: u8| matches!(b, b'@' | b'?' | b'[' | b']' | b',');
     if host.is_empty() {
         Err(format!(
             "has no host; write `0.0.0.0:{port}` or `[::]:{port}` for every address of this machine"
         ))
     } else if host.contains(':') {
         Err(format!("has an IPv6 address without brackets; write `[{host}]:{port}`"))
-    } else if host.contains(wrong) {
+    } else if host.bytes().any(is_wrong) {
         Err("has a character that no host name contains".to_owned())
     } else if is_overflowing_ipv4(host) {
         Err("is not an IPv4 address: each of the four numbers is at most 255".to_owned())

@@ -40,7 +40,7 @@ fn server(block: &Section<'_>, faults: &mut Faults<'_>) -> Server {
     let default_token = block.secret("default_token", faults);
     let mut services = Vec::new();
     let sections = block.section("services");
-    for section in sections.sections() {
+    for section in sections.entries().into_iter().map(Section::of) {
         let service = server_service(&section, block, &default_token, faults);
         if section.kind().is_some() {
             refuse_taken_address(&service, &services, &section, block, faults);
@@ -129,7 +129,7 @@ fn client(block: &Section<'_>, faults: &mut Faults<'_>) -> Client {
     let default_token = block.secret("default_token", faults);
     let mut services = Vec::new();
     let sections = block.section("services");
-    for section in sections.sections() {
+    for section in sections.entries().into_iter().map(Section::of) {
         services.push(client_service(&section, block, &default_token, faults));
     }
     Client {
@@ -260,6 +260,9 @@ pub(super) struct Section<'a> {
     pub(super) path: KeyPath<'a>,
 }
 
+/// A key of a table, and its value.
+pub(super) type Entry<'a> = (KeyPath<'a>, &'a Value<'a>);
+
 impl<'a> Section<'a> {
     pub(super) fn section<'s>(&'s self, key: &'s str) -> Section<'s> {
         let entry = self.table.and_then(|table| entry(table, key));
@@ -271,17 +274,23 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// The tables in this one, in the order of the file.
-    pub(super) fn sections(&self) -> Vec<Section<'_>> {
-        let mut all = Vec::new();
-        for (key, value) in self.table.into_iter().flatten() {
-            all.push(Section {
-                table: value.get_ref().as_table(),
-                path: self.path.key(key.get_ref(), key.span().start),
-            });
+    /// What stands in it, in the order of the file.
+    pub(super) fn entries(&self) -> Vec<Entry<'_>> {
+        let mut entries = Vec::new();
+        if let Some(table) = self.table {
+            for (key, value) in table {
+                entries.push((self.path.key(key.get_ref(), key.span().start), value));
+            }
         }
-        let order = order(all.iter().map(|section| section.path.at).collect());
-        order.into_iter().filter_map(|index| all.get(index).copied()).collect()
+        let order = order(entries.len(), &|index| entries[index].0.at);
+        order.into_iter().map(|(_, index)| entries[index]).collect()
+    }
+
+    fn of((path, value): Entry<'a>) -> Section<'a> {
+        Section {
+            table: value.get_ref().as_table(),
+            path,
+        }
     }
 
     /// `key` is wrong as it stands.

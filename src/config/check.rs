@@ -170,7 +170,7 @@ pub(super) fn service_name(name: &str) -> Result<(), &'static str> {
         Err("a service needs a name")
     } else if name.len() > MAX_NAME {
         Err("is too long; a service's name has at most 255 bytes")
-    } else if name.contains(char::is_control) {
+    } else if name.chars().any(char::is_control) {
         Err("has a control character; a service's name is printable text")
     } else {
         Ok(())
@@ -181,7 +181,7 @@ impl Row {
     /// Whether this build can use the value. The error completes a sentence that starts with it.
     fn usable(&self, value: &DeValue<'_>) -> Result<(), String> {
         if let Some((group, name)) = self.needs {
-            require(group, name).map_err(|text| format!("cannot be used: {text}"))?;
+            require(*group, name).map_err(|text| format!("cannot be used: {text}"))?;
         }
         self.form.word(value)?;
         self.form.value(value)

@@ -27,9 +27,9 @@ fn websocket(section: &Section<'_>, faults: &mut Faults<'_>) -> Websocket {
         section.wrong("tls", &format!("true cannot be used: {text}"), faults);
         websocket.tls = false;
     }
-    for (name, value) in section.section("headers").table.into_iter().flatten() {
+    for (key, value) in section.section("headers").entries() {
         let value = value.get_ref().as_str().unwrap_or_default();
-        websocket.headers.push((name.get_ref().to_string(), value.into()));
+        websocket.headers.push((key.name.to_owned(), value.into()));
     }
     websocket
 }

@@ -62,8 +62,14 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
 }
 
 fn server(old: &Server, new: &Server) -> Vec<Change> {
-    let mut changes = services(&old.services, &new.services, |service| &service.name);
-    let mut differs = |is_different: bool, change| changes.extend(is_different.then_some(change));
+    let [before, now] =
+        [old, new].map(|config| config.services.iter().map(|service| &*service.name).collect::<Vec<_>>());
+    let mut changes = services(&before, &now, &|before, now| old.services[before] == new.services[now]);
+    let mut differs = |is_different: bool, change| {
+        if is_different {
+            changes.push(change);
+        }
+    };
     differs(old.bind_addr != new.bind_addr, Change::BindAddr);
     differs(
         authorized(&old.transport) != authorized(&new.transport),
@@ -107,8 +113,14 @@ fn is_same_noise(old: &Noise, new: &Noise) -> bool {
 }
 
 fn client(old: &Client, new: &Client) -> Vec<Change> {
-    let mut changes = services(&old.services, &new.services, |service| &service.name);
-    let mut differs = |is_different: bool, change| changes.extend(is_different.then_some(change));
+    let [before, now] =
+        [old, new].map(|config| config.services.iter().map(|service| &*service.name).collect::<Vec<_>>());
+    let mut changes = services(&before, &now, &|before, now| old.services[before] == new.services[now]);
+    let mut differs = |is_different: bool, change| {
+        if is_different {
+            changes.push(change);
+        }
+    };
     let is_elsewhere = old.remote_addr != new.remote_addr || old.prefer_ipv6 != new.prefer_ipv6;
     let is_same = is_same_link(&old.transport, &new.transport) && old.heartbeat_timeout == new.heartbeat_timeout;
     differs(is_elsewhere, Change::RemoteAddr);
@@ -119,16 +131,16 @@ fn client(old: &Client, new: &Client) -> Vec<Change> {
     changes
 }
 
-fn services<S: PartialEq>(old: &[S], new: &[S], name: fn(&S) -> &String) -> Vec<Change> {
-    let named = |list: &[S], wanted: &S| list.iter().position(|service| name(service) == name(wanted));
+/// `is_same` compares an old one with a new one.
+fn services(old: &[&str], new: &[&str], is_same: &dyn Fn(usize, usize) -> bool) -> Vec<Change> {
     let mut changes = Vec::new();
-    for service in old.iter().filter(|service| named(new, service).is_none()) {
-        changes.push(Change::Removed(name(service).clone()));
+    for name in old.iter().filter(|name| !new.contains(name)) {
+        changes.push(Change::Removed((*name).to_owned()));
     }
-    for service in new {
-        match named(old, service).and_then(|index| old.get(index)) {
-            None => changes.push(Change::Added(name(service).clone())),
-            Some(before) if before != service => changes.push(Change::Changed(name(service).clone())),
+    for (index, name) in new.iter().enumerate() {
+        match old.iter().position(|before| before == name) {
+            None => changes.push(Change::Added((*name).to_owned())),
+            Some(before) if !is_same(before, index) => changes.push(Change::Changed((*name).to_owned())),
             Some(_) => {}
         }
     }

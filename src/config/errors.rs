@@ -104,17 +104,20 @@ impl<'a> Faults<'a> {
     /// Adds what the TOML parser found, one sentence a line. A duplicate key leaves the rest meaningful; a broken line
     /// takes with it what was found on it and what may be only its consequence.
     pub(super) fn syntax(&mut self, errors: &[toml::de::Error]) {
-        let order = order(errors.iter().map(start).collect());
         let mut reported = None;
-        for error in order.into_iter().filter_map(|index| errors.get(index)).take(MAX_SYNTAX) {
-            let line = self.source.line(start(error));
+        for (at, index) in order(errors.len(), &|index| start(&errors[index]))
+            .into_iter()
+            .take(MAX_SYNTAX)
+        {
+            let error = &errors[index];
+            let line = self.source.line(at);
             if !is_duplicate(error) {
-                self.forget_consequences(start(error), &line);
+                self.forget_consequences(at, &line);
             }
             if reported.as_ref() != Some(&line) {
                 let text = sentence(self.source, error);
                 self.syntax.push(Fault {
-                    at: Some(start(error)),
+                    at: Some(at),
                     text,
                     is_absence: false,
                 });
@@ -144,15 +147,21 @@ impl<'a> Faults<'a> {
         if self.list.is_empty() {
             return Ok(());
         }
-        let order = order(self.list.iter().map(|fault| fault.at.map_or(0, |at| at + 1)).collect());
-        let mut faults: Vec<&Fault> = order.into_iter().filter_map(|index| self.list.get(index)).collect();
-        faults.dedup_by(|later, earlier| later.is_consequence(earlier));
-        let mut lines = Vec::new();
-        for fault in faults.iter().take(MAX_SHOWN) {
-            lines.push(format!("{}: {}", self.source.place(fault.at), fault.text));
+        let list = &self.list;
+        let (mut lines, mut more, mut last) = (Vec::new(), 0, None);
+        for (_, index) in order(list.len(), &|index| list[index].at.map_or(0, |at| at + 1)) {
+            let fault = &list[index];
+            if last.is_some_and(|last| fault.is_consequence(last)) {
+                continue;
+            }
+            last = Some(fault);
+            match lines.len() < MAX_SHOWN {
+                true => lines.push(format!("{}: {}", self.source.place(fault.at), fault.text)),
+                false => more += 1,
+            }
         }
-        if faults.len() > MAX_SHOWN {
-            lines.push(format!("… and {} more", faults.len() - MAX_SHOWN));
+        if more > 0 {
+            lines.push(format!("… and {more} more"));
         }
         Err(Errors {
             lines,

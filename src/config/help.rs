@@ -17,8 +17,8 @@ pub fn help(out: &mut dyn Write) -> fmt::Result {
             Form::Table | Form::Services => write!(out, "\n[{}]{}\n", Path(row), Facts(row))?,
             _ => writeln!(out, "  {:<20} {}{}", label(row), row.form, Facts(row))?,
         }
-        if !row.doc.is_empty() {
-            writeln!(out, "      {}", row.doc)?;
+        for doc in row.doc {
+            writeln!(out, "      {doc}")?;
         }
     }
     Ok(())
@@ -28,7 +28,14 @@ pub fn help(out: &mut dyn Write) -> fmt::Result {
 pub fn readme_reference(out: &mut dyn Write) -> fmt::Result {
     out.write_str("| key | value | if absent | meaning |\n|---|---|---|---|\n")?;
     for row in ROWS {
-        writeln!(out, "| `{}` | {} | {} | {} |", Path(row), row.form, row.absent, row.doc)?;
+        writeln!(
+            out,
+            "| `{}` | {} | {} | {} |",
+            Path(row),
+            row.form,
+            row.absent,
+            row.doc.concat()
+        )?;
     }
     Ok(())
 }

@@ -5,8 +5,8 @@
 
 use std::fmt;
 
-use super::Group;
 use super::source::{MAX_SHOWN, shown};
+use super::{Doc, Group};
 
 /// One key.
 pub(super) struct Row {
@@ -14,9 +14,8 @@ pub(super) struct Row {
     pub(super) form: Form,
     pub(super) absent: Absent,
     /// What the build must have for the key to be used.
-    pub(super) needs: Option<(Group, &'static str)>,
-    /// Empty without the feature `key-docs`.
-    pub(super) doc: &'static str,
+    pub(super) needs: Option<&'static (Group, &'static str)>,
+    pub(super) doc: Doc,
 }
 
 /// What a value looks like.
@@ -109,7 +108,7 @@ macro_rules! rows {
         }),*];
     };
     (@needs) => { None };
-    (@needs $group:ident $what:literal) => { Some((Group::$group, $what)) };
+    (@needs $group:ident $what:literal) => { Some(&(Group::$group, $what)) };
 }
 
 rows! {

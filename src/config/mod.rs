@@ -22,15 +22,18 @@
 #[cfg(feature = "key-docs")]
 macro_rules! doc {
     ($text:literal) => {
-        $text
+        [$text]
     };
 }
 #[cfg(not(feature = "key-docs"))]
 macro_rules! doc {
     ($text:literal) => {
-        ""
+        []
     };
 }
+
+/// What a key means, in words; nothing without the feature `key-docs`.
+type Doc = [&'static str; cfg!(feature = "key-docs") as usize];
 
 mod addr;
 mod build;
@@ -209,31 +212,27 @@ fn evaluate(source: Source<'_>, role: Option<Role>, may_be_both: bool) -> Result
 
 fn choose(document: &DeTable<'_>, role: Option<Role>, may_be_both: bool) -> Result<Vec<Role>, String> {
     let in_build = |role: Role| require(Group::Role, role.name()).map(|()| vec![role]);
-    let present: Vec<Role> = Role::ALL
-        .into_iter()
-        .filter(|role| check::get(document, role.name()).is_some())
-        .collect();
-    match (role, &present[..]) {
-        (Some(role), _) if present.contains(&role) => in_build(role),
-        (Some(role), _) => Err(format!("has no [{0}], and it is to be a {0}'s", role.name())),
-        (None, []) => Err(NO_BLOCK.to_owned()),
-        (None, [role]) => in_build(*role),
-        (None, _) if may_be_both => Ok(present.into_iter().filter(|role| in_build(*role).is_ok()).collect()),
-        (None, _) => Err("has both [server] and [client]; say which to run with -s or -c".to_owned()),
+    let has = |role: Role| check::get(document, role.name()).is_some();
+    match (role, has(Role::Server), has(Role::Client)) {
+        (Some(role), ..) if has(role) => in_build(role),
+        (Some(role), ..) => Err(format!("has no [{0}], and it is to be a {0}'s", role.name())),
+        (None, false, false) => Err(NO_BLOCK.to_owned()),
+        (None, true, false) => in_build(Role::Server),
+        (None, false, true) => in_build(Role::Client),
+        (None, true, true) if may_be_both => Ok(Role::ALL.into_iter().filter(|role| in_build(*role).is_ok()).collect()),
+        (None, true, true) => Err("has both [server] and [client]; say which to run with -s or -c".to_owned()),
     }
 }
 
 /// Whether this build has `name`; if not, a sentence says what it has instead.
 fn require(group: Group, name: &str) -> Result<(), String> {
-    let has = available(group);
-    if has.contains(&name) {
+    if capabilities().contains(&(group, name)) {
         return Ok(());
     }
     let missing = format!("{} `{name}` is not in this build", group.name());
-    Err(if group == Group::Feature {
-        missing
-    } else {
-        format!("{missing}, which has: {}", has.join(", "))
+    Err(match group {
+        Group::Feature => missing,
+        _ => format!("{missing}, which has: {}", available(group).join(", ")),
     })
 }
 

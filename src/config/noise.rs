@@ -96,14 +96,11 @@ impl Table<'_, '_, '_> {
 
     fn keys_of_table(&mut self, section: &Section<'_>) -> Vec<AuthorizedKey> {
         let mut known = Vec::new();
-        for (name, value) in section.table.into_iter().flatten() {
-            let entry = value
-                .get_ref()
-                .as_str()
-                .map(|text| AuthorizedKey::new(name.get_ref(), text));
+        for (key, value) in section.entries() {
+            let entry = value.get_ref().as_str().map(|text| AuthorizedKey::new(key.name, text));
             match entry {
                 Some(Ok(entry)) => known.push(entry),
-                Some(Err(error)) => section.wrong(name.get_ref(), error, self.faults),
+                Some(Err(error)) => section.wrong(key.name, error, self.faults),
                 None => {}
             }
         }
@@ -183,7 +180,7 @@ fn parse_line(line: &str) -> Result<AuthorizedKey, &'static str> {
 }
 
 fn check_name(name: &str) -> Result<(), &'static str> {
-    match name.is_empty() || name.len() > MAX_NAME || name.contains(|c: char| c.is_whitespace() || c.is_control()) {
+    match name.is_empty() || name.len() > MAX_NAME || name.chars().any(|c| c.is_whitespace() || c.is_control()) {
         true => Err("has a name that is no word of 1 to 64 bytes"),
         false => Ok(()),
     }

@@ -133,11 +133,12 @@ impl<'a> Source<'a> {
     }
 }
 
-/// Indices in the order of what they point at. One sort for all that needs one: each more is some KiB.
-pub(super) fn order(places: Vec<usize>) -> Vec<usize> {
-    let mut order: Vec<(usize, usize)> = places.into_iter().zip(0..).collect();
+/// Indices of `count` things in the order of their places, with these. One sort for all that needs one: each more is
+/// some KiB.
+pub(super) fn order(count: usize, place: &dyn Fn(usize) -> usize) -> Vec<(usize, usize)> {
+    let mut order: Vec<(usize, usize)> = (0..count).map(|index| (place(index), index)).collect();
     order.sort_unstable();
-    order.into_iter().map(|(_, index)| index).collect()
+    order
 }
 
 /// What stands before a `=` is repeated only if it is one of our keys: it could be a piece of a broken secret.
