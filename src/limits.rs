@@ -61,6 +61,9 @@ pub const ASSUMED_ROUND_TRIP: u64 = 50_000;
 /// Bytes of one chunk of what a visitor's full socket refused.
 pub const CHUNK: usize = 2 * 1024;
 
+/// Chunks written at a time: as many bytes as the kernel takes.
+pub const CHUNKS_PER_WRITE: usize = VISITOR_UNSENT as usize / CHUNK;
+
 /// Bytes that one stream can hold on the receiving side before its window grows: the window, one chunk half read and
 /// one half filled.
 pub const STREAM_RESERVE: u32 = INITIAL_WINDOW + 2 * CHUNK as u32;

@@ -4,7 +4,7 @@
 //! buffer has drained the socket, and the call that would only say so is saved.
 
 use std::future::poll_fn;
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::path::Path;
 use std::task::{Context, Poll, ready};
@@ -132,11 +132,16 @@ impl Socket {
 
     /// Writes what the socket takes of `bytes`.
     pub fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_parts(cx, &[IoSlice::new(bytes)])
+    }
+
+    /// Writes what the socket takes of `parts`, one behind the other.
+    pub fn poll_write_parts(&self, cx: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         loop {
             let mut guard = ready!(self.fd.poll_write_ready(cx))?;
-            match self.fd.get_ref().write(bytes) {
+            match self.fd.get_ref().write_vectored(parts) {
                 Ok(n) => {
-                    if n < bytes.len() {
+                    if n < parts.iter().map(|part| part.len()).sum() {
                         guard.clear_ready();
                     }
                     return Poll::Ready(Ok(n));

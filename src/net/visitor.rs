@@ -6,12 +6,12 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use crate::limits::{CHUNK, INITIAL_WINDOW};
+use crate::limits::{CHUNK, CHUNKS_PER_WRITE, INITIAL_WINDOW};
 use crate::proto::{Cause, StreamId};
 
 use super::bell::Bell;
@@ -241,13 +241,10 @@ impl Visitor {
         let (Some(socket), Some(waker)) = (self.socket.get(), &*self.bell.waker()) else {
             return Ok(0);
         };
-        self.write_with(&mut Context::from_waker(waker), socket, bytes)
-    }
-
-    fn write_with(&self, cx: &mut Context<'_>, socket: &Socket, bytes: &[u8]) -> io::Result<usize> {
+        let mut cx = Context::from_waker(waker);
         let mut taken = 0;
         while taken < bytes.len() {
-            match socket.poll_write(cx, bytes.split_at(taken).1) {
+            match socket.poll_write(&mut cx, bytes.split_at(taken).1) {
                 Poll::Ready(n) => taken += n?,
                 Poll::Pending => break,
             }
@@ -259,16 +256,17 @@ impl Visitor {
     fn flush(&self, cx: &mut Context<'_>, socket: &Socket) -> io::Result<()> {
         let mut backlog = self.backlog.borrow_mut();
         let mut taken = 0;
-        while let Some(bytes) = backlog.front() {
-            let n = self.write_with(cx, socket, bytes)?;
-            let whole = n == bytes.len();
+        while !backlog.is_empty() {
+            let mut parts = [IoSlice::new(&[]); CHUNKS_PER_WRITE];
+            let Poll::Ready(n) = socket.poll_write_parts(cx, backlog.parts(&mut parts)) else {
+                break;
+            };
+            let n = n?;
             backlog.advance(n);
             taken += n;
-            if !whole {
-                break;
-            }
         }
         drop(backlog);
+        add(&self.counters.written, taken as u64);
         self.end_if_due()?;
         if taken > 0 {
             self.link.consumed(self.stream, taken);
@@ -365,8 +363,14 @@ impl Backlog {
         self.chunks.is_empty()
     }
 
-    fn front(&self) -> Option<&[u8]> {
-        self.chunks.front().and_then(|chunk| chunk.get(self.done..))
+    /// The first ones, as far as there is place.
+    fn parts<'a, 'b>(&'a self, place: &'b mut [IoSlice<'a>]) -> &'b [IoSlice<'a>] {
+        let mut done = self.done;
+        for (part, chunk) in place.iter_mut().zip(&self.chunks) {
+            *part = IoSlice::new(chunk.split_at(core::mem::take(&mut done)).1);
+        }
+        let count = place.len().min(self.chunks.len());
+        place.split_at(count).0
     }
 
     fn push(&mut self, mut bytes: &[u8]) {
@@ -384,12 +388,39 @@ impl Backlog {
 
     fn advance(&mut self, n: usize) {
         self.done += n;
-        if self.chunks.front().is_some_and(|chunk| self.done >= chunk.len()) {
+        while let Some(chunk) = self.chunks.front().filter(|chunk| self.done >= chunk.len()) {
+            self.done -= chunk.len();
             self.chunks.pop_front();
-            self.done = 0;
-            if self.chunks.is_empty() {
-                self.chunks = VecDeque::new();
-            }
+        }
+        if self.chunks.is_empty() {
+            self.chunks = VecDeque::new();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backlog_gives_what_was_put_into_it_however_it_is_taken() {
+        let mut backlog = Backlog::default();
+        let (mut put, mut taken) = (0, 0);
+        for step in 0..2_000 {
+            let more: Vec<u8> = (put..put + step * 1237 % (4 * CHUNK)).map(|n| n as u8).collect();
+            backlog.push(&more);
+            put += more.len();
+            let mut place = [IoSlice::new(&[]); 4];
+            let parts = backlog.parts(&mut place).iter().flat_map(|part| part.to_vec());
+            let parts: Vec<u8> = parts.collect();
+            let right = (taken..).map(|n| n as u8).take(parts.len());
+            assert!(right.eq(parts.iter().copied()));
+            let n = step * 977 % (parts.len() + 1);
+            backlog.advance(n);
+            taken += n;
+            let room = backlog.chunks.len() * CHUNK;
+            assert!(room < put - taken + 2 * CHUNK, "more than a chunk at either end");
+            assert_eq!(backlog.is_empty(), put == taken);
         }
     }
 }
