@@ -55,6 +55,10 @@ pub const CREDIT_PART: u32 = 4;
 /// put there must not keep a window small.
 pub const QUEUE_TIME: u64 = BATCH_TIME;
 
+/// Bytes of a window for those queues at most: what the sender's end of a fast link holds. More would wait before a
+/// reader that is slower than the link, in every cache's way.
+pub const QUEUE_BYTES: u64 = TRANSMIT_BUFFER as u64 + LINK_UNSENT as u64;
+
 /// µs; the round trip until one was measured.
 pub const ASSUMED_ROUND_TRIP: u64 = 50_000;
 

@@ -172,7 +172,7 @@ impl Window {
     /// Counts `n` received bytes as taken by the reader. True: credit is due.
     pub fn consume(&mut self, n: usize, now: Time, round_trip: u64, budget: &Budget) -> bool {
         self.consumed = self.received.min(self.consumed + n as u64);
-        self.measure(now, round_trip + limits::QUEUE_TIME, budget);
+        self.measure(now, round_trip, budget);
         self.limit - self.consumed <= u64::from(self.size - self.size / limits::CREDIT_PART)
     }
 
@@ -205,13 +205,14 @@ impl Window {
     /// Once a round trip: a reader that took much of a window in it could take more; one that took little needs less.
     fn measure(&mut self, now: Time, round_trip: u64, budget: &Budget) {
         let passed = now.since(self.since);
-        if passed < round_trip {
+        if passed < round_trip + limits::QUEUE_TIME {
             return;
         }
         let taken = (self.consumed - self.mark).saturating_mul(u64::from(limits::WINDOW_TRIPS));
         // An hour's round trip times a gigabyte is still far from what saturates.
-        let needed = taken.saturating_mul(round_trip) / passed.max(1);
-        let needed = u32::try_from(needed)
+        let needed_for = |time: u64| taken.saturating_mul(time) / passed;
+        let queued = needed_for(limits::QUEUE_TIME).min(limits::QUEUE_BYTES);
+        let needed = u32::try_from(needed_for(round_trip) + queued)
             .unwrap_or(u32::MAX)
             .clamp(limits::INITIAL_WINDOW, limits::MAX_WINDOW);
         if needed > self.size {
@@ -396,6 +397,21 @@ mod tests {
             window.check();
         }
         assert!(window.size < size / 100);
+    }
+
+    #[test]
+    fn a_window_of_a_short_and_fast_path_is_what_its_queues_hold() {
+        let budget = Budget::new(limits::MAX_BUDGET);
+        let mut window = Window::new(Time(0));
+        // All that was granted is taken each millisecond, and a tenth of it is under way.
+        for now in 1..1000 {
+            let n = (window.limit - window.received) as usize;
+            window.receive(n).unwrap();
+            window.consume(n, Time(now * 1000), 100, &budget);
+            window.renew();
+        }
+        let queues = limits::QUEUE_BYTES;
+        assert!((queues..2 * queues).contains(&window.size.into()), "{}", window.size);
     }
 
     #[test]
