@@ -158,7 +158,11 @@ pub const QUANTUM: u32 = 16 * 1024;
 /// Bytes left in a write below which no further stream is read for it.
 pub const MIN_READ: usize = 512;
 
-/// Writes and reads of a busy link in a row, until the other tasks have their turn.
+/// Reads and writes of a busy link in a row, until the other tasks have their turn and sockets are asked who is readable:
+/// a keystroke waits for that long. The second one finds out that a link is quiet again.
+pub const LINK_ROUNDS: u32 = 2;
+
+/// Reads of a busy UDP socket in a row, until the other tasks have their turn.
 pub const BUSY_ROUNDS: u32 = 8;
 
 /// Bytes that the kernel may hold unsent of a link, and of a visitor (TCP_NOTSENT_LOWAT).

@@ -71,7 +71,7 @@ impl Pump<'_> {
         let rounds = if self.prove_by.is_some() {
             1
         } else {
-            limits::BUSY_ROUNDS
+            limits::LINK_ROUNDS
         };
         for _ in 0..rounds {
             let now = self.link.process.now();
