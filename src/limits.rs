@@ -106,9 +106,12 @@ pub const STREAM_SHARE: u32 = 15;
 /// Bytes of one datagram at most: what IPv4 carries.
 pub const MAX_DATAGRAM: usize = 65_507;
 
-/// Datagrams of one flow that wait for the link, or for its local service's name, at most. As many bytes of usual ones as
-/// [`FLOW_BYTES`]: 9 ms at 300 Mbit/s, in which either end may well have no turn.
+/// Datagrams of one flow that wait for the link at most. As many bytes of usual ones as [`FLOW_BYTES`]: 9 ms at 300 Mbit/s,
+/// in which either end may well have no turn.
 pub const FLOW_COUNT: usize = 256;
+
+/// Datagrams of one new flow that wait until its local service is found at most, the first one included.
+pub const EARLY_COUNT: usize = 64;
 
 /// Bytes of one flow's datagrams that wait at most; one of any size fits always.
 pub const FLOW_BYTES: usize = 256 * 1024;

@@ -146,6 +146,30 @@ fn local_service_may_have_a_name() {
 }
 
 #[test]
+fn of_what_comes_before_a_flow_is_there_the_first_64_wait() {
+    let (dir, echo) = (TempDir::new(), Responder::echo());
+    let socket = dir.path().join("server.sock");
+    let mut tunnel = Tunnel::builder()
+        .service("service", Kind::Udp, echo.address())
+        .line(Role::Server, &format!("control_socket = {socket:?}"))
+        .start();
+    tunnel.process(Role::Client).signal(Signal::Stop);
+    let visitor = visit(tunnel.public("service"));
+    for number in 0..100_u8 {
+        visitor.send(&[number]).expect("a datagram");
+    }
+    eventually("all are on their way", PATIENCE, || {
+        service(&socket).get("bytes_in").number() == 100.0
+    });
+    tunnel.process(Role::Client).signal(Signal::Continue);
+    for number in 0..64 {
+        assert_eq!(receive_within(&visitor, PATIENCE, |_| true), Some(vec![number]));
+    }
+    assert_eq!(receive_within(&visitor, LULL, |_| true), None);
+    ask(&visitor, b"and it lives");
+}
+
+#[test]
 fn everything_works_over_ipv6() {
     let Some(ipv6) = address::ipv6() else {
         return rig::program::skip("this machine has no ::1");

@@ -261,7 +261,7 @@ impl Flow {
     fn keep_early(&self, datagram: &[u8]) {
         let mut early = self.early.borrow_mut();
         let (own, all) = (total(&early) + datagram.len(), self.link.early.get() + datagram.len());
-        if early.len() < limits::FLOW_COUNT && own <= limits::FLOW_BYTES && all <= limits::LINK_DATAGRAMS {
+        if early.len() < limits::EARLY_COUNT && own <= limits::FLOW_BYTES && all <= limits::LINK_DATAGRAMS {
             self.link.early.set(all);
             early.push(datagram.into());
         } else {
