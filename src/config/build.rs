@@ -17,7 +17,7 @@ use super::errors::Faults;
 use super::groups;
 use super::keys::{Absent, KeyPath};
 use super::noise;
-use super::source::{order, shown};
+use super::source::order;
 use super::{
     Addresses, Client, ClientService, Config, Group, HostPort, Input, Kind, Local, Network, Proxy, ProxyProtocol, Role,
     Secret, Server, ServerService, Tcp, Tls, Transport, TransportKind, Websocket, require, secret,
@@ -99,7 +99,9 @@ fn balancers(section: &Section<'_>, faults: &mut Faults<'_>) -> Vec<Network> {
         section.lacks(FLAG, &text, faults);
     }
     for text in section.list(FROM) {
-        balancers.extend(Network::parse(text));
+        if let Ok(network) = Network::parse(text) {
+            balancers.push(network);
+        }
     }
     balancers
 }
@@ -299,6 +301,16 @@ impl<'a> Section<'a> {
         faults.wrong(at, &self.path.key(key, at), text);
     }
 
+    /// The same, and what stands there is to be seen unless it is secret.
+    pub(super) fn wrong_value(&self, key: &str, text: &str, faults: &mut Faults<'_>) {
+        let is_secret = self.path.key(key, 0).row().is_none_or(|row| row.is_secret());
+        let shown = match self.spanned(key) {
+            Some(value) if value.get_ref().is_str() && !is_secret => faults.source.value(value.span()) + " ",
+            _ => String::new(),
+        };
+        self.wrong(key, &(shown + text), faults);
+    }
+
     /// `key`, or what it stands for, lacks something.
     pub(super) fn lacks(&self, key: &str, text: &str, faults: &mut Faults<'_>) {
         let at = self.at_value(key);
@@ -370,7 +382,9 @@ impl<'a> Section<'a> {
     pub(super) fn addresses(&self, key: &str) -> Addresses {
         let mut addresses = Vec::new();
         for text in self.list(key) {
-            addresses.extend(HostPort::parse(text));
+            if let Ok(address) = HostPort::parse(text) {
+                addresses.push(address);
+            }
         }
         Addresses(addresses)
     }
@@ -402,16 +416,25 @@ impl<'a> Section<'a> {
         let path = faults.source.beside(name);
         let read = secret::read(&path);
         faults.inputs.push(Input { path, is_secret: true });
-        let wrong = |text: String| self.wrong(&file_key, &format!("\"{}\" {text}", shown(name)), faults);
-        read.map_err(wrong).ok()
+        read.map_err(|text| self.wrong_value(&file_key, &text, faults)).ok()
     }
 
     /// The strings of a list, or the one that stands in place of it.
     pub(super) fn list(&self, key: &str) -> Vec<&'a str> {
-        match self.value(key) {
-            Some(DeValue::Array(items)) => items.iter().filter_map(|item| item.get_ref().as_str()).collect(),
-            value => value.and_then(DeValue::as_str).into_iter().collect(),
+        let Some(value) = self.spanned(key) else {
+            return Vec::new();
+        };
+        let items = match value.get_ref() {
+            DeValue::Array(items) => &**items,
+            _ => std::slice::from_ref(value),
+        };
+        let mut texts = Vec::new();
+        for item in items {
+            if let Some(text) = item.get_ref().as_str() {
+                texts.push(text);
+            }
         }
+        texts
     }
 
     /// A path, which starts at the configuration's folder.

@@ -93,7 +93,7 @@ fn file(section: &Section<'_>, key: &'static str, faults: &mut Faults<'_>) -> Op
     let read = secret::read_whole(&path);
     let is_secret = matches!(name(key), "private_key" | "client_private_key" | "pkcs12");
     faults.inputs.push(Input { path, is_secret });
-    let wrong = |text: String| wrong(section, name(key), &text, faults);
+    let wrong = |text: String| section.wrong_value(name(key), &text, faults);
     read.map_err(wrong).ok().map(|bytes| File { key, bytes })
 }
 
@@ -105,20 +105,10 @@ pub(super) fn check(transport: &Transport, section: &Section<'_>, role: Role, fa
     };
     if let Err(Unfit { key, text }) = crate::transport::setup(transport, end) {
         match key.split_once('.') {
-            Some((table, key)) => wrong(&section.section(table), key, &text, faults),
-            None => wrong(section, key, &text, faults),
+            Some((table, key)) => section.section(table).wrong_value(key, &text, faults),
+            None => section.wrong_value(key, &text, faults),
         }
     }
-}
-
-/// Says first what stands there, unless that is secret or absent.
-fn wrong(section: &Section<'_>, key: &str, text: &str, faults: &mut Faults<'_>) {
-    let is_secret = section.path.key(key, 0).row().is_none_or(|row| row.is_secret());
-    let shown = match section.spanned(key) {
-        Some(value) if value.get_ref().is_str() && !is_secret => faults.source.value(value.span()) + " ",
-        _ => String::new(),
-    };
-    section.wrong(key, &(shown + text), faults);
 }
 
 fn name(key: &'static str) -> &'static str {

@@ -181,7 +181,13 @@ pub(super) fn balancing(block: &Section<'_>) -> Balancing {
 }
 
 pub(super) fn group_keys(section: &Section<'_>) -> Vec<KeyHash> {
-    section.list("group_keys").into_iter().filter_map(hash).collect()
+    let mut keys = Vec::new();
+    for text in section.list("group_keys") {
+        if let Some(hash) = hash(text) {
+            keys.push(hash);
+        }
+    }
+    keys
 }
 
 /// 64 hexadecimal digits.

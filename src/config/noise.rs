@@ -5,7 +5,6 @@ use crate::proto::End;
 
 use super::build::{Section, file_key};
 use super::errors::Faults;
-use super::source::shown;
 use super::{AuthorizedKey, Input, Noise, Role, Secret, secret};
 
 /// The table of one role; `None` if its pattern is wrong.
@@ -54,7 +53,7 @@ impl Table<'_, '_, '_> {
         }
         let pattern = Pattern::parse(name);
         pattern
-            .map_err(|error| self.wrong("pattern", &format!("\"{}\" {error}", shown(name))))
+            .map_err(|error| self.section.wrong_value("pattern", &error, self.faults))
             .ok()
     }
 
@@ -76,7 +75,7 @@ impl Table<'_, '_, '_> {
             self.missing(KEY, pattern, &reason);
         }
         let text = self.section.text(KEY)?;
-        let key = decode_key(text).map_err(|error| self.wrong(KEY, &format!("\"{}\" {error}", shown(text))));
+        let key = decode_key(text).map_err(|error| self.section.wrong_value(KEY, error, self.faults));
         key.ok().map(|key| *key)
     }
 
@@ -113,7 +112,7 @@ impl Table<'_, '_, '_> {
         self.faults.inputs.push(Input { path, is_secret: false });
         let known = read.and_then(|file| parse_lines(&String::from_utf8_lossy(file.as_bytes())));
         known
-            .map_err(|error| self.wrong("authorized_keys", &format!("\"{}\" {error}", shown(name))))
+            .map_err(|error| self.section.wrong_value("authorized_keys", &error, self.faults))
             .ok()
     }
 

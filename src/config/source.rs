@@ -124,11 +124,9 @@ impl<'a> Source<'a> {
         let text: &'a str = self.text;
         let mut lines = text[..end].lines().rev().map(str::trim);
         let header = lines.find(|line| line.starts_with('[')).unwrap_or_default();
-        let inner = header
-            .trim_start_matches('[')
-            .split(['#', ']'])
-            .next()
-            .unwrap_or_default();
+        let inner = header.trim_start_matches('[');
+        let end = inner.bytes().position(|b| matches!(b, b'#' | b']'));
+        let inner = inner.get(..end.unwrap_or(inner.len())).unwrap_or_default();
         if is_plain(inner) { inner } else { "" }
     }
 }
