@@ -1,6 +1,6 @@
 //! What Linux tells about a process: descriptors, memory, connections and how they are set up.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, DirEntry};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -43,8 +43,8 @@ pub fn connections(process: &Process, peer: SocketAddr) -> usize {
     let table = table(process, peer);
     let (peer, own) = (hex(peer), sockets(process));
     let rows = table.lines().filter_map(established);
-    rows.filter(|row| row.peer == peer && own.contains_key(row.inode))
-        .count()
+    let found = rows.filter(|row| row.peer == peer && own.contains_key(row.inode));
+    found.map(|row| row.inode).collect::<HashSet<_>>().len()
 }
 
 /// A handle of a process's one established TCP connection that has `address` at either end. Not allowed everywhere.
@@ -52,14 +52,17 @@ pub fn connection(process: &Process, address: SocketAddr) -> io::Result<Socket> 
     let table = table(process, address);
     let (address, own) = (hex(address), sockets(process));
     let rows = table.lines().filter_map(established);
-    let found: Vec<_> = rows
+    let mut found: Vec<_> = rows
         .filter(|row| row.peer == address || row.local == address)
-        .filter_map(|row| own.get(row.inode))
+        .filter_map(|row| own.get(row.inode).copied())
         .collect();
+    // A row that moves while the table is read is there twice.
+    found.sort_unstable();
+    found.dedup();
     let [descriptor] = found[..] else {
         panic!("{} connections instead of one", found.len());
     };
-    sys::descriptor_of(process.id(), *descriptor).map(Socket::from)
+    sys::descriptor_of(process.id(), descriptor).map(Socket::from)
 }
 
 /// The table of sockets in which a process's connections to `address` are.
