@@ -61,8 +61,9 @@ def chart(run):
 
 
 def document(height, parts):
-    opening = f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}">'
-    paper = f'<rect class="paper" width="{WIDTH}" height="{height}" rx="6"/>'
+    size = f'width="{WIDTH}" height="{height}"'
+    opening = f'<svg xmlns="http://www.w3.org/2000/svg" {size} viewBox="0 0 {WIDTH} {height}">'
+    paper = f'<rect class="paper" {size} rx="6"/>'
     return "\n".join([opening, f"<style>{STYLE}</style>", paper, *parts, "</svg>", ""])
 
 
@@ -70,7 +71,8 @@ def head(run, comparable):
     programs = [f"{name} {version}" for name, version in run["programs"].items() if name.startswith(("pin", "rat"))]
     transport = "with Noise" if run["transport"] == "noise" else "plain"
     title = f"pinhole : rathole, {transport}" if comparable else "nothing to compare"
-    about = f"{', '.join(programs)}; {run['date']}; median and range of {count(run['rounds'], 'round')}; thick line: floor, orange: missed"
+    about = f"{', '.join(programs)}; {run['date']}; median and range of {count(run['rounds'], 'round')}"
+    about += "; thick line: floor; orange: missed"
     return [text(16, 28, title, "title"), text(16, 48, about, "small")]
 
 

@@ -64,7 +64,8 @@ def table(run):
         rows += figure_rows(run, figure, names)
     kept = [one.met() for one in comparisons(run) if one.floor is not None]
     lines = [line(rows[0]), line(["---"] + ["--:"] * (len(rows[0]) - 1)), *map(line, rows[1:])]
-    return "\n".join([*heading(run), "", *lines, "", f"{sum(kept)} of {len(kept)} floors are kept." if kept else "No rathole, no floors.", ""])
+    end = f"{sum(kept)} of {len(kept)} floors are kept." if kept else "No rathole, no floors."
+    return "\n".join([*heading(run), "", *lines, "", end, ""])
 
 
 def heading(run):

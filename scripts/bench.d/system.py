@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 HOST = "127.0.0.1"
-PATIENCE = 10  # seconds until what should be ready counts as failed
+PATIENCE = 30  # seconds until what should be ready counts as failed
 TICKS = os.sysconf("SC_CLK_TCK")
 TABLES = {"tcp": "0A", "udp": "07"}  # the states of sockets that wait, in /proc/net/tcp and udp
 

@@ -116,9 +116,9 @@ def frp(tunnel, control):
 
 
 def ask(path, option):
-    """What a program says about itself."""
+    """What a program says about itself; nothing if it does not know the option."""
     try:
-        return subprocess.run([path, option], capture_output=True, text=True, timeout=10, check=True).stdout
+        return subprocess.run([path, option], capture_output=True, text=True, timeout=10, check=False).stdout
     except (OSError, subprocess.SubprocessError) as error:
         raise Failure(f"{path} {option}: {error}") from error
 
