@@ -72,7 +72,7 @@ def head(run, comparable):
     transport = "with Noise" if run["transport"] == "noise" else "plain"
     title = f"pinhole : rathole, {transport}" if comparable else "nothing to compare"
     about = f"{', '.join(programs)}; {run['date']}; median and range of {count(run['rounds'], 'round')}"
-    about += "; thick line: floor; orange: missed"
+    about += "; thick line: floor; orange: floor missed, or worse than rathole"
     return [text(16, 28, title, "title"), text(16, 48, about, "small")]
 
 
