@@ -98,6 +98,14 @@ fn named(server: &Server) -> (Option<&Secret>, [Option<Ports>; 2], [u32; 3]) {
 
 /// Who may come is no matter of the links that are there.
 fn is_same_link(old: &Transport, new: &Transport) -> bool {
+    // Without `..`: a key that is new here has to be looked at.
+    let Transport {
+        kind: _,
+        tcp: _,
+        noise: _,
+        tls: _,
+        websocket: _,
+    } = old;
     let noise = match (&old.noise, &new.noise) {
         (Some(old), Some(new)) => is_same_noise(old, new),
         (old, new) => old.is_none() && new.is_none(),
@@ -106,6 +114,13 @@ fn is_same_link(old: &Transport, new: &Transport) -> bool {
 }
 
 fn is_same_noise(old: &Noise, new: &Noise) -> bool {
+    let Noise {
+        pattern: _,
+        local_private_key: _,
+        remote_public_key: _,
+        psk: _,
+        authorized_keys: _,
+    } = old;
     old.pattern == new.pattern
         && old.local_private_key == new.local_private_key
         && old.remote_public_key == new.remote_public_key
