@@ -1,4 +1,4 @@
-"""The figures, and how much better than rathole 0.5.0 they must be."""
+"""The figures, and how much better than rathole 0.5.0 they must be, or how good by themselves."""
 
 from dataclasses import dataclass
 from typing import Optional
@@ -9,7 +9,10 @@ PLAIN = "pinhole-plain"  # our own column without Noise, in a measurement with i
 
 @dataclass
 class Figure:
-    """One row. `plain` and `noise` are floors of the ratio to rathole, `own` of Noise's to our own plain figure."""
+    """One row. `plain` and `noise` are floors of the ratio to rathole, `own` of Noise's to our own plain figure.
+
+    `target` is a floor of the figure itself, `direct` of its ratio to that without a tunnel, less an `allowance`.
+    """
 
     key: str
     unit: str
@@ -17,6 +20,27 @@ class Figure:
     plain: Optional[float] = None
     noise: Optional[float] = None
     own: Optional[float] = None
+    target: Optional[float] = None
+    direct: Optional[float] = None
+    allowance: float = 0
+
+
+CROWDS = {"visitor": (1000, 10000), "client": (100, 1000), "service": (100, 1000)}
+LINEAR = 1.5  # times what each takes when there are ten times as many; it would be ten if all had to do with all
+WAKEUPS = 0.5  # a second for each client: heartbeats every 13 s both ways, with their answers and timers
+HEARTBEATS = 100  # µs of CPU a second for each client: those heartbeats, on a slow machine, too
+DRAIN = 30  # ms: one batch of BATCH_TIME in src/limits.rs on its way, and one that the kernel may hold unsent
+
+
+def crowd(what, count):
+    """The figures of a crowd."""
+    yield Figure(f"{count:,} {what}s there", "s", LESS)
+    yield Figure(f"{count:,} {what}s there, growth", "", LESS, target=LINEAR)
+    for side in ("server", "client"):
+        yield Figure(f"{side} per {what}", "KiB", LESS)
+        yield Figure(f"{side} per {what}, growth", "", LESS, target=LINEAR)
+        yield Figure(f"{count:,} {what}s idle, {side} CPU", "µs/s a client", LESS, target=HEARTBEATS)
+        yield Figure(f"{count:,} {what}s idle, {side} wake-ups", "/s a client", LESS, target=WAKEUPS)
 
 
 FIGURES = [
@@ -47,4 +71,10 @@ FIGURES = [
     Figure("client per open connection", "KiB", LESS, 0.12, 0.02),
     Figure("server after 2,000, RSS", "KiB", LESS, 0.1, 0.02),
     Figure("client after 2,000, RSS", "KiB", LESS, 0.1, 0.02),
+    *(figure for what, (_, count) in CROWDS.items() for figure in crowd(what, count)),
+    Figure("fat path, one visitor", "% of 100 Mbit/s", MORE, target=90),
+    Figure("slow path, keystroke under bulk p50", "ms", LESS, direct=1.25, allowance=DRAIN),
+    Figure("slow path, keystroke under bulk p99", "ms", LESS),
+    Figure("lossy path, 1 %, eight visitors", "Mbit/s", MORE),
+    Figure("lossy path, 3 %, eight visitors", "Mbit/s", MORE),
 ]

@@ -7,7 +7,7 @@ import subprocess
 import time
 
 from services import iperf_command, transfer
-from system import HOST, Failure, Process, cpu_seconds, memory
+from system import Failure, Process, cpu_seconds, memory
 
 DATAGRAMS = ("-u", "-l", "1400")
 BROWSERS = 64  # connections of wrk
@@ -29,7 +29,7 @@ def tcp8(tunnel, services, seconds):
 
 
 def stream(tunnel, services, seconds, name, *options):
-    end, cpu = cost(tunnel, lambda: transfer(services, tunnel.ports["iperf"], seconds, *options))
+    end, cpu = cost(tunnel, lambda: transfer(services, tunnel.address("iperf"), seconds, *options))
     received = end["sum_received"]
     rate, gigabytes = received["bits_per_second"] / 1e9, received["bytes"] / 1e9
     return {f"{name} throughput": rate} | per(cpu, gigabytes, f"{name} CPU")
@@ -37,21 +37,21 @@ def stream(tunnel, services, seconds, name, *options):
 
 def udp(tunnel, services, seconds):
     """At a rate that all can carry, and as much as is possible. What arrived is what the receiver counted."""
-    require_datagrams(tunnel.ports["echo-udp"])
-    port = tunnel.ports["iperf-udp"]
-    end, cpu = cost(tunnel, lambda: transfer(services, port, seconds, *DATAGRAMS, "-b", "300M"))
+    require_datagrams(tunnel.address("echo-udp"))
+    address = tunnel.address("iperf-udp")
+    end, cpu = cost(tunnel, lambda: transfer(services, address, seconds, *DATAGRAMS, "-b", "300M"))
     received, sent = end["sum_received"]["bytes"], (end.get("sum_sent") or end["sum"])["bytes"]
-    most = transfer(services, port, seconds, *DATAGRAMS, "-b", "0")["sum_received"]["bytes"]
+    most = transfer(services, address, seconds, *DATAGRAMS, "-b", "0")["sum_received"]["bytes"]
     values = {"udp300 loss": 100 * (1 - received / sent), "udpmax arrived": most * 8 / seconds / 1e6}
     return values | per(cpu, received / 1e9, "udp300 CPU")
 
 
-def require_datagrams(port):
+def require_datagrams(address):
     """iperf3 would not say why it waits."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as visitor:
         visitor.settimeout(1)
         for _ in range(5):
-            visitor.sendto(PING, (HOST, port))
+            visitor.sendto(PING, address)
             with contextlib.suppress(OSError):
                 visitor.recv(len(PING))
                 return
@@ -64,7 +64,8 @@ def http(tunnel, _, seconds):
 
 
 def requests(tunnel, seconds, name, *options):
-    url = f"http://{HOST}:{tunnel.ports['http']}/"
+    host, port = tunnel.address("http")
+    url = f"http://{host}:{port}/"
     command = ["wrk", "-t1", f"-c{BROWSERS}", f"-d{seconds}s", "--latency", *options, url]
     said, cpu = cost(tunnel, lambda: run_wrk(command, seconds))
     rate = re.search(r"Requests/sec: +([\d.]+)", said)
@@ -87,27 +88,26 @@ def errors(said):
 
 
 def rtt(tunnel, services, seconds):
-    idle = pings(tunnel.ports["echo"], PINGS)
-    with bulk(tunnel, services) as transfers:
-        time.sleep(RAMP)
-        loaded = pings(tunnel.ports["echo"], PINGS_UNDER_BULK)
-        if transfers.poll() is not None:
-            raise Failure(f"the bulk transfer ended early: {transfers.last_words()}")
+    idle = pings(tunnel, PINGS)
+    loaded = pings_under_bulk(tunnel, services, RAMP, "-P", "2")
     return percentiles("rtt", idle) | percentiles("rtt under bulk", loaded)
 
 
-@contextlib.contextmanager
-def bulk(tunnel, services):
-    """Two transfers that last until they are told to end."""
-    command = iperf_command(tunnel.ports["iperf"], RAMP + 2 * PING_SECONDS, "-P", "2")
+def pings_under_bulk(tunnel, services, ramp, *options):
+    """Beside transfers that last until they are told to end."""
+    command = iperf_command(tunnel.address("iperf"), ramp + 2 * PING_SECONDS, *options)
     with services.iperf_server(), Process(command, services.work / "bulk.log") as transfers:
-        yield transfers
+        time.sleep(ramp)
+        trips = pings(tunnel, PINGS_UNDER_BULK)
+        if transfers.poll() is not None:
+            raise Failure(f"the bulk transfer ended early: {transfers.last_words()}")
+    return trips
 
 
-def pings(port, count):
+def pings(tunnel, count):
     """Round trips in µs, sorted: one at a time, a millisecond between them."""
     trips, end = [], time.monotonic() + PING_SECONDS
-    with socket.create_connection((HOST, port), 5) as visitor:
+    with socket.create_connection(tunnel.address("echo"), 5) as visitor:
         visitor.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         while len(trips) < count and time.monotonic() < end:
             begin = time.perf_counter()
@@ -140,7 +140,7 @@ def mem(tunnel, _, __):
     idle = sizes(tunnel)
     with contextlib.ExitStack() as visitors:
         for _ in range(CONNECTIONS):
-            exchange(visitors.enter_context(socket.create_connection((HOST, tunnel.ports["echo"]), 10)))
+            exchange(visitors.enter_context(socket.create_connection(tunnel.address("echo"), 10)))
         settle(tunnel)
         full = sizes(tunnel)
     time.sleep(AFTER)

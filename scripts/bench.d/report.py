@@ -10,10 +10,13 @@ from tunnels import kind_of
 
 @dataclass
 class Comparison:
-    """Ours against another column, round by round: ratios, or differences where there is nothing to divide by."""
+    """Ours against another column, round by round: ratios, or differences where there is nothing to divide by.
+
+    Without a base it is ours alone.
+    """
 
     figure: Figure
-    base: str
+    base: Optional[str]
     values: list
     floor: Optional[float] = None
 
@@ -30,14 +33,18 @@ class Comparison:
 
 
 def comparisons(run):
-    """One for each figure that both have, one more for each that Noise must keep of our own."""
-    ours, peer = column(run, "pinhole"), column(run, "rathole")
+    """One for each figure that both have, one more for each other floor that it must keep."""
+    ours, peer, direct = (column(run, kind) for kind in ("pinhole", "rathole", "direct"))
     found = []
     for figure in FIGURES:
         floor = figure.noise if run["transport"] == "noise" else figure.plain
         found.append(compare(run, figure, ours, peer, floor))
         if figure.own:
             found.append(compare(run, figure, ours, PLAIN, figure.own))
+        if figure.direct:
+            found.append(compare(run, figure, ours, direct, figure.direct))
+        if figure.target:
+            found.append(Comparison(figure, None, values_of(run, figure, ours), figure.target))
     return [comparison for comparison in found if comparison.values]
 
 
@@ -49,11 +56,16 @@ def column(run, kind):
 def compare(run, figure, ours, base, floor):
     row = run["samples"].get(figure.key, {})
     pairs = [pair for pair in zip(row.get(ours, []), row.get(base, [])) if None not in pair]
+    allowance = figure.allowance if kind_of(base or "") == "direct" else 0
     if figure.better == NOT_MORE:
         values = [own - other for own, other in pairs]
     else:
-        values = [own / other for own, other in pairs if other > 0]
+        values = [(own - allowance) / other for own, other in pairs if other > 0]
     return Comparison(figure, base, values, floor)
+
+
+def values_of(run, figure, name):
+    return [value for value in run["samples"].get(figure.key, {}).get(name, []) if value is not None]
 
 
 def table(run):
@@ -70,9 +82,10 @@ def table(run):
 
 def heading(run):
     programs = ", ".join(f"{name} {version}" for name, version in run["programs"].items())
+    transport = "with Noise" if run["transport"] == "noise" else "plain"
     return [
         f"{run['date']}, {run['machine']}; {programs}.",
-        f"Over loopback, {'with Noise' if run['transport'] == 'noise' else 'plain'}: median (least – most) of "
+        f"Over {run.get('over', 'loopback')}, {transport}: median (least – most) of "
         f"{count(run['rounds'], 'round')} of {run['seconds']} s; ratios are those within a round.",
         f"`{run['command']}`",
     ]
@@ -88,17 +101,24 @@ def line(cells):
 
 def figure_rows(run, figure, names):
     """The figure's row with the ratio to rathole, and one for each other comparison; nothing if it was not measured."""
-    samples = run["samples"].get(figure.key)
-    if not samples:
+    if not run["samples"].get(figure.key):
         return []
-    cells = [spread([value for value in samples.get(name, []) if value is not None]) for name in names]
+    cells = [spread(values_of(run, figure, name)) for name in names]
     rows = [[f"{figure.key} {figure.unit}".rstrip(), *cells, "", "", ""]]
     for comparison in (one for one in comparisons(run) if one.figure is figure):
-        if comparison.base == PLAIN:
-            rows.append([f"{figure.key}, of our own plain", *[""] * len(names), *verdict(comparison)])
-        else:
+        if comparison.base is None:
+            rows[0][-2:] = verdict(comparison)[1:]
+        elif kind_of(comparison.base) == "rathole":
             rows[0][-3:] = verdict(comparison)
+        else:
+            rows.append([f"{figure.key}, {relation(comparison)}", *[""] * len(names), *verdict(comparison)])
     return rows
+
+
+def relation(comparison):
+    if comparison.base == PLAIN:
+        return "of our own plain"
+    return f"less {comparison.figure.allowance} {comparison.figure.unit}, of direct"
 
 
 def spread(values):

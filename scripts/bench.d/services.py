@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 
+from place import LOOPBACK
 from system import HOST, Failure, Process, free_ports, listens, program, wait_until
 
 PAGE = "x" * 1024
@@ -28,15 +29,15 @@ http {{
 class Services:
     """What runs for the whole measurement. `ports` are by the names in SERVICES."""
 
-    def __init__(self, work, with_page):
-        self.work = work
+    def __init__(self, work, with_page, place=LOOPBACK):
+        self.work, self.place = work, place
         http, iperf, echo = free_ports(3)
         self.ports = {"http": http, "iperf": iperf, "iperf-udp": iperf, "echo": echo, "echo-udp": echo}
         self.with_page = with_page
 
     def __enter__(self):
         with contextlib.ExitStack() as stack:
-            self.start("echo", [sys.executable, __file__, str(self.ports["echo"])], stack)
+            self.start("echo", [sys.executable, __file__, self.place.home, str(self.ports["echo"])], stack)
             if self.with_page:
                 self.start("http", self.nginx(), stack)
             self.stack = stack.pop_all()
@@ -46,8 +47,9 @@ class Services:
         self.stack.close()
 
     def start(self, name, command, stack):
-        process = stack.enter_context(Process(command, self.work / f"{name}.log"))
-        wait_until(lambda: listens(self.ports[name]), f"the local {name}", process)
+        with self.place.inside():
+            process = stack.enter_context(Process(command, self.work / f"{name}.log"))
+            wait_until(lambda: listens(self.ports[name]), f"the local {name}", process)
 
     def nginx(self):
         configuration = self.work / "nginx.conf"
@@ -57,26 +59,24 @@ class Services:
 
     def iperf_server(self):
         """Serves one transfer, so that none meets what the one before left behind."""
-        command = [program("iperf3", "apt-get install iperf3"), "-s", "-1", "-B", HOST, "-p", str(self.ports["iperf"])]
-        server = Process(command, self.work / "iperf-server.log")
-        try:
-            wait_until(lambda: listens(self.ports["iperf"]), "the local iperf3", server)
-        except Failure:
-            server.stop()
-            raise
-        return server
+        iperf = program("iperf3", "apt-get install iperf3")
+        command = [iperf, "-s", "-1", "-B", self.place.home, "-p", str(self.ports["iperf"])]
+        with contextlib.ExitStack() as stack:
+            self.start("iperf", command, stack)
+            return stack.pop_all()
 
 
-def iperf_command(port, seconds, *options):
-    return ["iperf3", "-c", HOST, "-p", str(port), "-t", str(seconds), *options]
+def iperf_command(address, seconds, *options):
+    host, port = address
+    return ["iperf3", "-c", host, "-p", str(port), "-t", str(seconds), *options]
 
 
-def transfer(services, port, seconds, *options):
+def transfer(services, address, seconds, *options):
     """What iperf3 says at the end of a transfer. A tunnel may lose the datagram that begins one: it is tried again."""
     said = {}
     for _ in range(TRIES):
         with services.iperf_server():
-            said = run_iperf(iperf_command(port, seconds, "-J", *options), seconds)
+            said = run_iperf(iperf_command(address, seconds, "-J", *options), seconds)
         if "end" in said and "error" not in said:
             return said["end"]
     raise Failure(f"iperf3: {said.get('error', 'printed nothing')}")
@@ -111,13 +111,13 @@ class Datagrams(asyncio.DatagramProtocol):
         self.transport.sendto(data, address)
 
 
-async def echo(port):
+async def echo(host, port):
     """Runs as a process of its own, beside what measures."""
     loop = asyncio.get_running_loop()
-    await loop.create_datagram_endpoint(Datagrams, local_addr=(HOST, port))
-    server = await loop.create_server(Stream, HOST, port, backlog=8192)
+    await loop.create_datagram_endpoint(Datagrams, local_addr=(host, port))
+    server = await loop.create_server(Stream, host, port, backlog=8192)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    asyncio.run(echo(int(sys.argv[1])))
+    asyncio.run(echo(sys.argv[1], int(sys.argv[2])))

@@ -1,5 +1,6 @@
 """What the system knows: free ports, who listens, what processes cost, what machine this is."""
 
+import contextlib
 import os
 import platform
 import random
@@ -16,6 +17,7 @@ HOST = "127.0.0.1"
 PATIENCE = 30  # seconds until what should be ready counts as failed
 TICKS = os.sysconf("SC_CLK_TCK")
 TABLES = {"tcp": "0A", "udp": "07"}  # the states of sockets that wait, in /proc/net/tcp and udp
+DESCRIPTORS = 65536  # more than twice what the largest crowd of visitors needs
 
 
 class Failure(Exception):
@@ -70,11 +72,13 @@ def wait_until(condition, what, process=None):
 class Process(subprocess.Popen):
     """A program that runs beside this one, with its output in a file. It ends with `stop`, or with its `with`."""
 
-    def __init__(self, command, log):
+    def __init__(self, command, log, descriptors=()):
         self.log = Path(log)
         with self.log.open("wb") as words:
-            environment = dict(os.environ, RUST_LOG="warn")
-            super().__init__(command, stdin=subprocess.DEVNULL, stdout=words, stderr=words, env=environment)
+            super().__init__(
+                command, stdin=subprocess.DEVNULL, stdout=words, stderr=words,
+                env=dict(os.environ, RUST_LOG="warn"), pass_fds=descriptors,
+            )
 
     def stop(self):
         self.terminate()
@@ -101,6 +105,22 @@ def stat(process):
     return Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
 
 
+def exact_cpu_seconds(processes):
+    """The same as the scheduler counts it: ticks would miss what processes take that hardly take anything."""
+    return sum(int(text.split()[0]) for text in threads(processes, "schedstat")) / 1e9
+
+
+def wakeups(processes):
+    """How often processes have waited for something."""
+    line = re.compile(r"^voluntary_ctxt_switches:\s*(\d+)", re.MULTILINE)
+    return sum(int(line.search(text)[1]) for text in threads(processes, "status"))
+
+
+def threads(processes, name):
+    """A file of each of their threads."""
+    return [file.read_text() for process in processes for file in Path(f"/proc/{process.pid}/task").glob(f"*/{name}")]
+
+
 def memory(process):
     """Resident and anonymous memory in KiB."""
     text = Path(f"/proc/{process.pid}/smaps_rollup").read_text()
@@ -108,8 +128,11 @@ def memory(process):
 
 
 def raise_descriptor_limit():
+    """As far as is allowed, root may raise what is allowed."""
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(most, DESCRIPTORS), max(most, DESCRIPTORS)))
 
 
 def machine():

@@ -1,5 +1,6 @@
 """The tunnels that are compared: how each kind is configured, started and known to be ready."""
 
+import contextlib
 import re
 import socket
 import subprocess
@@ -18,7 +19,10 @@ class Direct:
     processes = ()
 
     def __init__(self, name, services):
-        self.name, self.ports = name, services.ports
+        self.name, self.services = name, services
+
+    def address(self, service):
+        return self.services.place.home, self.services.ports[service]
 
     def start(self):
         pass
@@ -34,6 +38,14 @@ class Tunnel:
         self.name, self.kind, self.path = name, kind_of(name), Path(path)
         self.services, self.kinds, self.keys = services, kinds, keys
         self.processes = []
+
+    def address(self, service):
+        """Where its visitors come."""
+        return HOST, self.ports[service]
+
+    def local(self, service):
+        """Where the client finds it."""
+        return f"{self.services.place.home}:{self.services.ports[service]}"
 
     def start(self):
         """Starts both and returns when a byte comes back through them."""
@@ -51,15 +63,17 @@ class Tunnel:
             raise
 
     def run(self, role, command):
-        self.processes.append(Process(command, self.services.work / f"{self.name}-{role}.log"))
+        """The client lives where its services do."""
+        with self.services.place.inside() if role == "client" else contextlib.nullcontext():
+            self.processes.append(Process(command, self.services.work / f"{self.name}-{role}.log"))
         return self.processes[-1]
 
     def is_up(self):
-        return all(listens(self.ports[name], kind) for name, kind in self.kinds.items()) and self.echoes()
+        return all(listens(self.ports[name], kind) for name, kind in self.kinds.items()) and self.echoes("echo")
 
-    def echoes(self):
+    def echoes(self, service):
         try:
-            with socket.create_connection((HOST, self.ports["echo"]), 1) as visitor:
+            with socket.create_connection(self.address(service), 1) as visitor:
                 visitor.sendall(b"x")
                 return visitor.recv(1) == b"x"
         except OSError:
@@ -73,12 +87,14 @@ class Tunnel:
     def commands(self, control):
         """The command lines of server and client, with configurations written for them."""
         server, client = (frp if self.kind == "frp" else toml)(self, control)
-        paths = [self.services.work / f"{self.name}-{role}.toml" for role in ("server", "client")]
-        for path, text in zip(paths, (server, client)):
-            path.write_text(text)
+        return self.command("server", "server", server), self.command("client", "client", client)
+
+    def command(self, role, stem, text):
+        path = self.services.work / f"{self.name}-{stem}.toml"
+        path.write_text(text)
         if self.kind == "frp":
-            return [[self.path / program, "-c", path] for program, path in zip(("frps", "frpc"), paths)]
-        return [[self.path, f"--{role}", path] for role, path in zip(("server", "client"), paths)]
+            return [self.path / {"server": "frps", "client": "frpc"}[role], "-c", path]
+        return [self.path, f"--{role}", path]
 
 
 def kind_of(name):
@@ -87,29 +103,39 @@ def kind_of(name):
 
 def toml(tunnel, control):
     """The configurations of rathole and of pinhole, which are the same."""
-    server = f'[server]\nbind_addr = "{HOST}:{control}"\ndefault_token = "{TOKEN}"\n'
-    client = f'[client]\nremote_addr = "{HOST}:{control}"\ndefault_token = "{TOKEN}"\n'
+    return toml_server(tunnel, control), toml_client(tunnel, control, tunnel.kinds)
+
+
+def toml_server(tunnel, control):
+    text = f'[server]\nbind_addr = "{tunnel.services.place.world}:{control}"\ndefault_token = "{TOKEN}"\n'
     if tunnel.keys:
-        private, public = tunnel.keys
-        server += f'[server.transport]\ntype = "noise"\n[server.transport.noise]\nlocal_private_key = "{private}"\n'
-        client += f'[client.transport]\ntype = "noise"\n[client.transport.noise]\nremote_public_key = "{public}"\n'
-    server += "[server.services]\n"
-    client += "[client.services]\n"
+        key = f'local_private_key = "{tunnel.keys[0]}"'
+        text += f'[server.transport]\ntype = "noise"\n[server.transport.noise]\n{key}\n'
     for name, kind in tunnel.kinds.items():
-        server += f'[server.services.{name}]\ntype = "{kind}"\nbind_addr = "{HOST}:{tunnel.ports[name]}"\n'
-        client += f'[client.services.{name}]\ntype = "{kind}"\nlocal_addr = "{HOST}:{tunnel.services.ports[name]}"\n'
-    return server, client
+        text += f'[server.services.{name}]\ntype = "{kind}"\nbind_addr = "{HOST}:{tunnel.ports[name]}"\n'
+    return text
+
+
+def toml_client(tunnel, control, names):
+    text = f'[client]\nremote_addr = "{tunnel.services.place.world}:{control}"\ndefault_token = "{TOKEN}"\n'
+    if tunnel.keys:
+        key = f'remote_public_key = "{tunnel.keys[1]}"'
+        text += f'[client.transport]\ntype = "noise"\n[client.transport.noise]\n{key}\n'
+    for name in names:
+        text += f'[client.services.{name}]\ntype = "{tunnel.kinds[name]}"\nlocal_addr = "{tunnel.local(name)}"\n'
+    return text
 
 
 def frp(tunnel, control):
     """The configurations of frp, which encrypts streams alone."""
     common = f'auth.token = "{TOKEN}"\nlog.level = "warn"\n'
-    server = f'bindAddr = "{HOST}"\nbindPort = {control}\n{common}'
-    client = f'serverAddr = "{HOST}"\nserverPort = {control}\n{common}'
+    place = tunnel.services.place
+    server = f'bindAddr = "{place.world}"\nproxyBindAddr = "{HOST}"\nbindPort = {control}\n{common}'
+    client = f'serverAddr = "{place.world}"\nserverPort = {control}\n{common}'
     for name, kind in tunnel.kinds.items():
         local, public = tunnel.services.ports[name], tunnel.ports[name]
         client += f'[[proxies]]\nname = "{name}"\ntype = "{kind}"\n'
-        client += f'localIP = "{HOST}"\nlocalPort = {local}\nremotePort = {public}\n'
+        client += f'localIP = "{place.home}"\nlocalPort = {local}\nremotePort = {public}\n'
         if tunnel.keys and kind == "tcp":
             client += "transport.useEncryption = true\n"
     return server, client
