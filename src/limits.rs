@@ -302,6 +302,12 @@ pub const HEARTBEATS_PER_TIMEOUT: u64 = 3;
 /// Round trips that the windowed minimum looks back on.
 pub const ROUND_TRIPS: usize = 8;
 
+/// Round trips measured early in a link's life, and µs between them: the first one falls into registration, when both ends
+/// are busy, and windows are sized by the least.
+pub const EARLY_TRIPS: usize = 4;
+/// See [`EARLY_TRIPS`].
+pub const EARLY_PAUSE: u64 = 100_000;
+
 /// Seconds that the answer to a name look-up of a local service is kept.
 pub const NAME_TIME: u64 = 10;
 

@@ -5,7 +5,7 @@ use core::time::Duration;
 use super::hello::Hello;
 use super::proof::End;
 use super::time::Time;
-use crate::limits::{HEARTBEATS_PER_TIMEOUT, MAX_HEARTBEAT, MIN_HEARTBEAT, ROUND_TRIPS};
+use crate::limits::{EARLY_PAUSE, EARLY_TRIPS, HEARTBEATS_PER_TIMEOUT, MAX_HEARTBEAT, MIN_HEARTBEAT, ROUND_TRIPS};
 
 /// One link's heartbeat.
 pub struct Heartbeat {
@@ -71,6 +71,10 @@ impl Heartbeat {
             *place = now.since(sent);
         }
         self.taken = self.taken.wrapping_add(1);
+        if self.taken < EARLY_TRIPS {
+            let soon = now.after(Duration::from_micros(EARLY_PAUSE));
+            self.next = Some(self.next.map_or(soon, |next| next.min(soon)));
+        }
     }
 
     /// Pings at the next chance, whatever the interval.
@@ -154,6 +158,20 @@ mod tests {
         assert_eq!(pings(heart(End::Client, 0, 60, 45)), [0, 15_000, 30_000, 45_000]);
         assert_eq!(pings(heart(End::Server, 0, 40, 40)), [0]);
         assert_eq!(pings(heart(End::Client, 0, 0, 0)), [0]);
+    }
+
+    #[test]
+    fn the_first_round_trips_are_measured_soon() {
+        let mut heart = heart(End::Server, 30, 0, 0);
+        let mut sent = alloc::vec::Vec::new();
+        for ms in 0..60_000 {
+            if let Some(ping) = heart.poll_ping(Time(ms * 1000)) {
+                heart.on_pong(ping, Time(ms * 1000 + 500));
+                sent.push(ms);
+            }
+        }
+        assert_eq!(sent[..4], [0, 101, 202, 303]);
+        assert_eq!(sent[4..], [30_303]);
     }
 
     #[test]
