@@ -164,7 +164,11 @@ impl Seat {
                 return Ok(());
             }
         }
-        self.later(async move { server.establish(&link, &wanted).await });
+        match public_at(&wanted) {
+            // Visitors are there already, and none is to fall between two links.
+            Some(opened) => server.answer(&link, &wanted, opened),
+            None => self.later(async move { server.establish(&link, &wanted).await }),
+        }
         Ok(())
     }
 
@@ -186,6 +190,18 @@ impl Seat {
 
 fn taken() -> No {
     No::new(Decline::Taken, "another client has this service and is alive")
+}
+
+/// Where the service is public, if it is; or why that is not where it is wanted.
+fn public_at(wanted: &Wanted) -> Option<Result<String, String>> {
+    let port = wanted.service.port.borrow();
+    let port = port.as_ref()?;
+    Some(match wanted.wish {
+        Some(wish) if wish.is_must && port.number() != wish.port => {
+            Err(format!("the group has the port {}, not {}", port.number(), wish.port))
+        }
+        _ => Ok(port.to_string()),
+    })
 }
 
 /// A client that has proven nothing does not hear what is wrong.
@@ -264,20 +280,27 @@ impl Owner for Seat {
 impl Server {
     /// Sees to it that the service is public, then tells its new member.
     async fn establish(self: Rc<Self>, link: &Rc<Link>, wanted: &Wanted) {
+        let (service, member) = (&wanted.service, wanted.member);
+        let opened = match wanted.wish {
+            Some(wish) => self.publish_tunnel(service, member, wish).await,
+            None => self.publish(service, member).await.map_err(|error| {
+                let at = &service.config().bind_addr;
+                format!("cannot listen at {at}: {error}")
+            }),
+        };
+        let opened = opened.and_then(|()| public_at(wanted).unwrap_or_else(|| Ok(String::new())));
+        self.answer(link, wanted, opened);
+    }
+
+    /// Tells a new member where its service is public, or why it is not.
+    fn answer(self: &Rc<Self>, link: &Rc<Link>, wanted: &Wanted, opened: Result<String, String>) {
         let Wanted {
             registration,
             service,
             member,
             terms,
-            wish,
+            ..
         } = wanted;
-        let opened = match *wish {
-            Some(wish) => self.publish_tunnel(service, *member, wish).await,
-            None => self.publish(service, *member).await.map_err(|error| {
-                let at = &service.config().bind_addr;
-                format!("cannot listen at {at}: {error}")
-            }),
-        };
         if !self.registry.borrow().holds(service.id, *member) {
             return;
         }
@@ -308,8 +331,8 @@ impl Server {
         }
     }
 
-    /// Binds the service's address unless it is bound; gives it in words.
-    async fn publish(self: &Rc<Self>, service: &Rc<Service>, member: Member) -> std::io::Result<String> {
+    /// Binds the service's address unless it is bound.
+    async fn publish(self: &Rc<Self>, service: &Rc<Service>, member: Member) -> std::io::Result<()> {
         let mut config = service.config();
         let mut found = port::resolve(&self.process.names, &config.bind_addr).await?;
         while !Rc::ptr_eq(&config, &service.config()) {
@@ -320,7 +343,7 @@ impl Server {
         if port.is_none() && self.registry.borrow().holds(service.id, member) {
             *port = Some(self.open(service, config.kind, &found)?);
         }
-        Ok(port.as_ref().map(Port::to_string).unwrap_or_default())
+        Ok(())
     }
 
     /// Takes visitors at `found`.

@@ -73,7 +73,7 @@ impl Server {
         service: &Rc<Service>,
         member: Member,
         wish: Wish,
-    ) -> Result<String, String> {
+    ) -> Result<(), String> {
         let (config, kind) = (self.config(), service.config().kind);
         let found = port::resolve(&self.process.names, &config.bind_addr).await;
         let found = found.map_err(|error| format!("cannot listen: {error}"))?;
@@ -91,14 +91,10 @@ impl Server {
                 }
             }
         }
-        let port = service.port.borrow();
-        match &*port {
-            Some(port) if wish.is_must && port.number() != wish.port => {
-                Err(format!("the group has the port {}, not {}", port.number(), wish.port))
-            }
-            Some(port) => Ok(port.to_string()),
-            None if wish.is_must => Err(taken(wish.port)),
-            None => Err(format!("no {} ports available", kind.name().to_uppercase())),
+        match () {
+            () if service.port.borrow().is_some() => Ok(()),
+            () if wish.is_must => Err(taken(wish.port)),
+            () => Err(format!("no {} ports available", kind.name().to_uppercase())),
         }
     }
 
