@@ -55,9 +55,9 @@ pub const CREDIT_PART: u32 = 4;
 /// put there must not keep a window small.
 pub const QUEUE_TIME: u64 = BATCH_TIME;
 
-/// Bytes of a window for those queues at most: what the sender's end of a fast link holds. More would wait before a
-/// reader that is slower than the link, in every cache's way.
-pub const QUEUE_BYTES: u64 = TRANSMIT_BUFFER as u64 + LINK_UNSENT as u64;
+/// Bytes of a window for those queues at most: what one stream has of one write to a fast link. More would only wait in
+/// front of whoever is the slowest, and a keystroke behind it.
+pub const QUEUE_BYTES: u64 = TRANSMIT_BUFFER as u64 / 2;
 
 /// µs; the round trip until one was measured.
 pub const ASSUMED_ROUND_TRIP: u64 = 50_000;
@@ -161,9 +161,12 @@ pub const QUANTUM: u32 = 16 * 1024;
 /// Bytes left in a write below which no further stream is read for it.
 pub const MIN_READ: usize = 512;
 
-/// Reads and writes of a busy link in a row, until the other tasks have their turn and sockets are asked who is readable:
-/// a keystroke waits for that long. The second one finds out that a link is quiet again.
+/// Reads and writes of a link in a row, until the other tasks have their turn and sockets are asked who is readable: a
+/// keystroke waits for that long. The second one finds out that a link is quiet again; no need to look when the first
+/// one moved so many bytes.
 pub const LINK_ROUNDS: u32 = 2;
+/// See [`LINK_ROUNDS`].
+pub const LINK_TURN: usize = 64 * 1024;
 
 /// Reads of a busy UDP socket in a row, until the other tasks have their turn.
 pub const BUSY_ROUNDS: u32 = 8;

@@ -66,7 +66,7 @@ impl Pump<'_> {
     }
 
     fn rounds(&mut self, cx: &mut Context<'_>) -> Result<(), Ended> {
-        let mut moved = true;
+        let mut moved = 0;
         // Of strangers there may be many.
         let rounds = if self.prove_by.is_some() {
             1
@@ -78,12 +78,12 @@ impl Pump<'_> {
             // What came while this process was stopped is a sign of life, too.
             moved = self.receive(cx, now)?;
             self.expire(now)?;
-            moved |= self.transmit(cx, now)?;
-            if !moved {
+            moved += self.transmit(cx, now)?;
+            if moved == 0 || moved >= limits::LINK_TURN {
                 break;
             }
         }
-        if moved {
+        if moved > 0 {
             task::yield_now(cx);
         }
         self.arm(cx);
@@ -134,16 +134,19 @@ impl Pump<'_> {
 
     // ---- from the wire --------------------------------------------------------------------------------------------
 
-    fn receive(&mut self, cx: &mut Context<'_>, now: Time) -> Result<bool, Ended> {
+    /// Gives how many bytes came; what only its cover knows counts as one.
+    fn receive(&mut self, cx: &mut Context<'_>, now: Time) -> Result<usize, Ended> {
         if !self.early.is_empty() {
             let early = core::mem::take(&mut self.early);
             handle(self.link, self.owner, now, &early)?;
         }
         let mut place = self.link.process.received.borrow_mut();
         match self.wire.poll_recv(cx, &mut place) {
-            Poll::Pending => Ok(false),
+            Poll::Pending => Ok(0),
             Poll::Ready(Ok(Received::End)) => Err(Ended::Closed),
-            Poll::Ready(Ok(Received::Bytes(bytes))) => handle(self.link, self.owner, now, bytes).map(|()| true),
+            Poll::Ready(Ok(Received::Bytes(bytes))) => {
+                handle(self.link, self.owner, now, bytes).map(|()| bytes.len().max(1))
+            }
             Poll::Ready(Err(error)) => {
                 // The cover may have last words.
                 let _ = self.wire.poll_flush(cx);
@@ -154,9 +157,10 @@ impl Pump<'_> {
 
     // ---- to the wire ----------------------------------------------------------------------------------------------
 
-    fn transmit(&mut self, cx: &mut Context<'_>, now: Time) -> Result<bool, Ended> {
+    /// Gives how many bytes went, or wait for the socket.
+    fn transmit(&mut self, cx: &mut Context<'_>, now: Time) -> Result<usize, Ended> {
         if !self.flush(cx, now)? {
-            return Ok(false);
+            return Ok(0);
         }
         let mut out = self.link.process.transmit.borrow_mut();
         out.clear();
@@ -166,16 +170,17 @@ impl Pump<'_> {
             return if self.link.session.borrow().has_left() {
                 Err(Ended::Left)
             } else {
-                Ok(false)
+                Ok(0)
             };
         }
+        let sent = out.as_bytes().len();
         self.wire.send(cx, out.as_bytes()).map_err(Ended::Broken)?;
         drop(out);
         self.flush(cx, now)?;
         if let Some(bytes) = self.pace.poll_unsent() {
             self.wire.socket().set_unsent(bytes);
         }
-        Ok(true)
+        Ok(sent)
     }
 
     /// Whether the socket has taken everything; its pace is measured by that.
