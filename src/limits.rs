@@ -176,6 +176,10 @@ pub const LINK_UNSENT: u32 = 128 * 1024;
 /// See [`LINK_UNSENT`].
 pub const VISITOR_UNSENT: u32 = 128 * 1024;
 
+/// Visitors at once from which on memory is given back when half of them have left: what it costs is little beside their
+/// goodbyes.
+pub const CROWD: u32 = 64;
+
 /// Seconds of a visitor's, or a local service's, silence until the system probes whether it is there, and between two
 /// probes. Linux sends nine: who vanished is noticed within seven minutes, and a phone that sleeps is hardly woken.
 pub const VISITOR_KEEPALIVE: u64 = 120;

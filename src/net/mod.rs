@@ -71,6 +71,8 @@ pub struct Process {
     began: Instant,
     /// Visitors whose tasks are not over.
     visitors: Cell<u32>,
+    /// The most of them since the system got memory back.
+    crowd: Cell<u32>,
     /// Lent within one poll to whoever reads a wire, and to whoever gathers frames for one.
     received: RefCell<Box<[u8]>>,
     transmit: RefCell<Transmit>,
@@ -86,6 +88,7 @@ impl Process {
             instance: random()?,
             began: Instant::now(),
             visitors: Cell::new(0),
+            crowd: Cell::new(0),
             received: RefCell::new(vec![0; limits::READ_BUFFER].into()),
             transmit: RefCell::new(Transmit::new(limits::TRANSMIT_BUFFER)),
             run: RefCell::default(),
@@ -100,6 +103,23 @@ impl Process {
     /// The same moment, as the runtime counts.
     pub fn instant(&self, time: Time) -> Instant {
         self.began + Duration::from_micros(time.0)
+    }
+
+    /// A visitor has come.
+    fn on_arrival(&self) {
+        let visitors = self.visitors.get() + 1;
+        self.visitors.set(visitors);
+        self.crowd.set(self.crowd.get().max(visitors));
+    }
+
+    /// A visitor's task is over. What a crowd needed goes back to the system as it leaves, each time that half of it has.
+    fn on_departure(&self) {
+        let visitors = self.visitors.get().saturating_sub(1);
+        self.visitors.set(visitors);
+        if visitors < self.crowd.get() / 2 && self.crowd.get() >= limits::CROWD {
+            self.crowd.set(visitors);
+            sys::trim_memory();
+        }
     }
 
     /// Whether visitors come faster than those that left are gone.

@@ -119,6 +119,15 @@ pub fn memory() -> u64 {
     machine.min(own)
 }
 
+/// Gives the system what was freed inside the heap. glibc does that by itself at the heap's end only, musl everywhere.
+pub fn trim_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: it takes a number, and touches only what is free.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 /// What a thread of the standard library names itself by. musl's own would bring `printf` along for the names of other
 /// threads: 20 KB on MIPS.
 ///

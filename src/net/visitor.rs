@@ -296,13 +296,13 @@ impl Drop for Visitor {
 pub(super) fn arrive(link: &Link, counters: &Counters) {
     add(&counters.visitors, 1);
     counters.open.set(counters.open.get() + 1);
-    link.process.visitors.set(link.process.visitors.get() + 1);
+    link.process.on_arrival();
 }
 
 /// One less.
 pub(super) fn depart(link: &Link, counters: &Counters) {
     counters.open.set(counters.open.get().saturating_sub(1));
-    link.process.visitors.set(link.process.visitors.get().saturating_sub(1));
+    link.process.on_departure();
 }
 
 /// Counts on.
