@@ -503,6 +503,15 @@ mod both_roles {
                 error(text)
             ),
         }
+        let text = "[server]\nbind_addr = 'x:1'\nservices = {}\n[server.load_balancing]\nenabled = true\n";
+        match config::available(config::Group::Feature).contains(&"groups") {
+            true => assert!(server(text).balancing.is_enabled),
+            false => assert!(
+                error(text).contains("server.load_balancing: cannot be used: feature `groups` is not in this build"),
+                "{}",
+                error(text)
+            ),
+        }
         let text =
             "[client]\nremote_addr = 'x:1'\nservices = {}\ntransport = { type = 'tls', tls.trusted_root = 'x' }\n";
         match has_transport("tls") {

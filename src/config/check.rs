@@ -92,6 +92,9 @@ impl Checker<'_, '_> {
     fn entry(&mut self, row: &Row, key: &KeyPath<'_>, value: &Value<'_>, is_used: bool) {
         match value.get_ref() {
             DeValue::Table(table) if row.form.is_table() => {
+                if let (true, Err(text)) = (is_used, row.supported()) {
+                    self.faults.wrong(key.at, key, &text);
+                }
                 if is_used && matches!(row.form, Form::Services) {
                     self.names(key, table);
                 }
@@ -178,11 +181,17 @@ pub(super) fn service_name(name: &str) -> Result<(), &'static str> {
 }
 
 impl Row {
+    /// Whether this build has what the key needs. The error completes a sentence that starts with the key or its value.
+    fn supported(&self) -> Result<(), String> {
+        match self.needs {
+            Some((group, name)) => require(*group, name).map_err(|text| format!("cannot be used: {text}")),
+            None => Ok(()),
+        }
+    }
+
     /// Whether this build can use the value. The error completes a sentence that starts with it.
     fn usable(&self, value: &DeValue<'_>) -> Result<(), String> {
-        if let Some((group, name)) = self.needs {
-            require(*group, name).map_err(|text| format!("cannot be used: {text}"))?;
-        }
+        self.supported()?;
         self.form.word(value)?;
         self.form.value(value)
     }

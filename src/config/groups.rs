@@ -262,6 +262,10 @@ pub(super) fn health_check(service: &Section<'_>, faults: &mut Faults<'_>) -> Op
         let text = "of a udp service requires an `addr`: there is nothing to be seen at its own";
         section.lacks("addr", text, faults);
     }
+    if section.has("alert_webhook") && !service.has(GROUP) {
+        let text = "is told of groups alone, and this service has no `group`";
+        section.lacks("alert_webhook", text, faults);
+    }
     let addr = match section.has("addr") {
         true => section.local("addr"),
         false => service.local("local_addr"),
@@ -337,5 +341,11 @@ mod tests {
         assert!(refused("health_check = { type = 'http' }").contains("requires a `path`"));
         assert!(refused("health_check = { type = 'http', path = 'x' }").contains("requires a `path`"));
         assert!(refused("health_check = { alert_webhook = 'ftp://hunter2' }").contains("neither http nor https"));
+        let lone = refused("health_check = { type = 'tcp', alert_webhook = 'http://hunter2/' }");
+        assert!(
+            lone.contains("health_check.alert_webhook: is told of groups alone"),
+            "{lone}"
+        );
+        assert!(!lone.contains("hunter2"));
     }
 }
