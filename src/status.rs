@@ -63,6 +63,8 @@ pub struct Service {
     pub inward: u64,
     /// Payload bytes to visitors.
     pub outward: u64,
+    /// Whether the local service is well; `None`: nobody looks, nothing is known yet, or on a server a group has it.
+    pub healthy: Option<bool>,
     /// What went wrong last; empty if nothing since it came up.
     pub last_error: String,
     /// The group that shares it, on a server; `None`: one client has it for itself.
@@ -182,6 +184,9 @@ impl Service {
         write!(out, "service {} ({}) {state}", self.name, self.kind)?;
         if self.up {
             write!(out, ", {} -> {}", self.public, self.target)?;
+        }
+        if let Some(healthy) = self.healthy {
+            write!(out, ", {}", health(healthy))?;
         }
         write!(
             out,
@@ -311,9 +316,12 @@ impl Item for Service {
             .number("visitors", self.total)
             .number("refused", self.refused);
         out.number("dropped", self.dropped);
-        out.number("bytes_in", self.inward)
-            .number("bytes_out", self.outward)
-            .text("last_error", &self.last_error);
+        out.number("bytes_in", self.inward).number("bytes_out", self.outward);
+        match self.healthy {
+            Some(healthy) => out.flag("healthy", healthy),
+            None => out.key("healthy").raw("null"),
+        };
+        out.text("last_error", &self.last_error);
         if let Some(group) = &self.group {
             out.key("group").raw("{");
             group.put(out);
@@ -383,6 +391,7 @@ mod tests {
             target: "192.0.2.1:5".into(),
             open: 2,
             total: 3,
+            healthy: Some(false),
             last_error: "x\ny".into(),
             ..Service::default()
         };
@@ -403,7 +412,7 @@ mod tests {
             r#"","uptime_s":90000,"last_error":"","streams":0,"max_streams":0,"#,
             r#""links":[{"peer":"192.0.2.1:5","up_s":61,"round_trip_us":1234,"visitors":0,"received":0,"sent":20000}],"#,
             r#""services":[{"name":"a\"b\u000a","type":"tcp","up":true,"public":"0.0.0.0:80","target":"192.0.2.1:5","#,
-            r#""open":2,"visitors":3,"refused":0,"dropped":0,"bytes_in":0,"bytes_out":0,"last_error":"x\u000ay"}]}"#,
+            r#""open":2,"visitors":3,"refused":0,"dropped":0,"bytes_in":0,"bytes_out":0,"healthy":false,"last_error":"x\u000ay"}]}"#,
         );
         assert_eq!(snapshot().json(), expected);
     }

@@ -48,6 +48,7 @@ fn service_snapshot(service: &Service) -> status::Service {
         dropped: dropped.get(),
         inward: written.get(),
         outward: read.get(),
+        healthy: service.health.get().map(|(is_healthy, _)| is_healthy),
         last_error: service.last_error.borrow().clone(),
         group: None,
     }

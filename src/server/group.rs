@@ -148,6 +148,15 @@ impl Group {
         self.seats.iter().filter(|seat| seat.is_healthy).count()
     }
 
+    /// Whether the only member is well, if one client has the service for itself and looks after it.
+    pub fn lone_health(&self) -> Option<bool> {
+        let lone = self
+            .seats
+            .first()
+            .filter(|seat| self.identity.is_none() && seat.check.is_some());
+        lone.map(|seat| seat.is_healthy)
+    }
+
     /// The member that is this client's registration of that name.
     pub fn own(&self, instance: &[u8; 16], name: &str) -> Option<Member> {
         let mut seats = self.seats.iter();

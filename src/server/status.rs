@@ -32,7 +32,8 @@ impl Server {
     fn service_snapshot(&self, service: &super::services::Service) -> Service {
         let config = service.config();
         let port = service.port.borrow();
-        let members = self.registry.borrow().members(service.id);
+        let registry = self.registry.borrow();
+        let (members, group) = (registry.members(service.id), registry.group(service.id));
         let links = members.iter().filter_map(|member| self.link(member.link));
         let targets: Vec<String> = links.map(|link| link.peer.to_string()).collect();
         let Counters {
@@ -55,12 +56,9 @@ impl Server {
             dropped: dropped.get(),
             inward: read.get(),
             outward: written.get(),
+            healthy: group.and_then(group::Group::lone_health),
             last_error: service.last_error.borrow().clone(),
-            group: self
-                .registry
-                .borrow()
-                .group(service.id)
-                .and_then(|group| self.group_snapshot(group)),
+            group: group.and_then(|group| self.group_snapshot(group)),
         }
     }
 
