@@ -4,17 +4,23 @@ mod rig;
 
 use std::io::{Read, Write};
 use std::net::SocketAddr;
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use rig::crowd::TOKEN;
 use rig::json::Json;
-use rig::{Crowd, Local, PATIENCE, eventually, visitor};
+use rig::program::find;
+use rig::{Crowd, Local, PATIENCE, Process, TempDir, Transport, address, certificates, eventually, visitor};
 
 fn server(balancing: &str) -> Crowd {
-    Crowd::new(&format!(
+    Crowd::new(&text(balancing))
+}
+
+fn text(balancing: &str) -> String {
+    format!(
         "default_token = \"{TOKEN}\"\nregion = \"here\"\ntcp_port_range = [20000, 20003]\n\
          [server.load_balancing]\nenabled = true\n{balancing}\n[server.services]"
-    ))
+    )
 }
 
 /// A member that is looked at twice before it is not well, and wants `webhook` to be told.
@@ -138,6 +144,60 @@ fn operator_and_members_are_told_once_a_fall() {
         text("at")
     );
     assert_eq!(body.matches("\":").count(), 8);
+    assert!(!crowd.server.log().text().contains("hunter2"));
+}
+
+#[test]
+fn a_receiver_behind_https_is_told_if_its_certificate_is_good() {
+    let has_tls = Transport::available().any(|transport| transport == Transport::Tls);
+    let (true, Some(nginx)) = (has_tls, find("nginx", "nginx")) else {
+        return;
+    };
+    let (dir, receiver, ip) = (TempDir::new(), Receiver::new(TAKEN), address::own());
+    certificates::authority(dir.path(), "ca");
+    certificates::issue(dir.path(), "ca", "good", &format!("IP:{ip}"));
+    certificates::issue(dir.path(), "ca", "bad", "DNS:elsewhere.test");
+    let fronts = address::free_ports(ip, 2);
+    let front = |at: SocketAddr, name: &str| {
+        let to = receiver.local.address();
+        format!(
+            "server {{ listen {at} ssl; ssl_certificate {name}.pem; ssl_certificate_key {name}.key;
+             location / {{ proxy_pass http://{to}; }} }}"
+        )
+    };
+    let config = format!(
+        "daemon off; master_process off; pid nginx.pid; error_log stderr warn;
+         events {{ worker_connections 64; }}
+         http {{
+             access_log off; proxy_temp_path temporary; client_body_temp_path temporary;
+             fastcgi_temp_path temporary; uwsgi_temp_path temporary; scgi_temp_path temporary;
+             {} {}
+         }}\n",
+        front(fronts[0], "good"),
+        front(fronts[1], "bad")
+    );
+    let mut command = Command::new(nginx);
+    let file = dir.write("nginx.conf", config);
+    command.arg("-p").arg(dir.path()).args(["-e", "stderr", "-c"]).arg(file);
+    let _nginx = Process::start("nginx", command);
+    eventually("nginx listens", PATIENCE, || !visitor::is_refused(fronts[1]));
+
+    let roots = dir.path().join("ca.pem");
+    let balancing = format!(
+        "member_webhooks = \"any\"\nalert_webhook_url = \"https://{}/hunter2\"",
+        fronts[0]
+    );
+    let crowd = Crowd::with_variables(&text(&balancing), &[("SSL_CERT_FILE", roots.to_str().expect("ASCII"))]);
+    let (local, at) = at_door();
+    let mark = crowd.server.log().mark();
+    let _client = crowd.client("client", &member(at, &format!("https://{}/hunter2", fronts[1])));
+    healthy(&crowd, mark);
+    drop(local);
+    eventually("it is told", PATIENCE, || !receiver.requests().is_empty());
+    crowd.server.wait_for("alert is lost url=https://127. .. certificate");
+    let requests = receiver.requests();
+    assert!(requests[0].starts_with("POST /hunter2 ") && requests[0].contains("\"group_zero_healthy\""));
+    assert_eq!(requests.len(), 1);
     assert!(!crowd.server.log().text().contains("hunter2"));
 }
 

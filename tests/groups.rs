@@ -430,6 +430,89 @@ fn keys_are_rotated_where_the_server_lists_them() {
 }
 
 #[test]
+fn balancing_is_switched_off_and_on_by_a_reload() {
+    let off = text("", "").replace("enabled = true", "enabled = false");
+    let (mut crowd, a, b) = (server(""), Backend::new('a'), Backend::new('b'));
+    let one = crowd.client("one", &member(a.local.address(), ""));
+    let at = public(&one);
+    let two = crowd.client("two", &member(b.local.address(), ""));
+    assert_eq!(public(&two), at);
+    // From now on each has a port of its own.
+    let marks = [&one, &two].map(|client| client.log().mark());
+    let addresses = |marks: [rig::Mark; 2]| {
+        [(&one, marks[0]), (&two, marks[1])].map(|(client, mark)| {
+            let line = client
+                .log()
+                .wait_after(mark, "client: service is registered service=web ");
+            field(&line, "addr").parse::<SocketAddr>().expect("an address")
+        })
+    };
+    crowd.reload(&off);
+    let [first, second] = addresses(marks);
+    assert_ne!(first, second);
+    eventually("each has its own", PATIENCE, || {
+        (answer(first), answer(second)) == (Some('a'), Some('b'))
+    });
+    one.wait_for("the server does not balance: this client is alone with its service service=web");
+}
+
+#[test]
+fn a_service_that_hangs_is_not_well() {
+    let hangs = Arc::new(AtomicBool::new(false));
+    let decides = hangs.clone();
+    let local = Local::serve(move |mut stream| {
+        let mut bytes = [0; 1024];
+        let Ok(1..) = stream.read(&mut bytes) else { return };
+        match decides.load(Ordering::SeqCst) {
+            // Until the other side has enough.
+            true => while let Ok(1..) = stream.read(&mut bytes) {},
+            false => drop(stream.write_all(b"HTTP/1.0 200 OK\r\n\r\n")),
+        }
+    });
+    let crowd = server("");
+    let client = crowd.client("client", &member(local.address(), &check(", timeout_secs = 1")));
+    let at = public(&client);
+    crowd.server.wait_for("member is healthy service=web .. healthy=1");
+    hangs.store(true, Ordering::SeqCst);
+    crowd.server.wait_for("member is not healthy service=web .. healthy=0");
+    assert_eq!(visitor::end(&visitor::connect(at)), visitor::End::Closed);
+    let mark = crowd.server.log().mark();
+    hangs.store(false, Ordering::SeqCst);
+    crowd
+        .server
+        .log()
+        .wait_after(mark, "member is healthy service=web .. healthy=1");
+}
+
+#[test]
+fn the_health_of_a_service_of_one_client_is_told_and_decides_nothing() {
+    let a = Backend::new('a');
+    let dir = rig::TempDir::new();
+    let sockets = [Role::Server, Role::Client].map(|role| dir.path().join(role.to_string()));
+    let line = |n: usize| format!("control_socket = \"{}\"\n", sockets[n].display());
+    let crowd = server_with(&line(0), "");
+    let (local, check) = (a.local.address(), check(""));
+    let client = crowd.client(
+        "client",
+        &format!(
+            "{}[client.services.web]\nlocal_addr = \"{local}\"\nremote_port = 0\n{check}\n",
+            line(1)
+        ),
+    );
+    let at = public(&client);
+    let told = |words: &str| {
+        sockets.iter().all(|socket| {
+            let output = rig::program::output(rig::pinhole(Role::Server).arg("status").arg("--json").arg(socket));
+            String::from_utf8_lossy(&output.stdout).contains(words)
+        })
+    };
+    eventually("both say that it is well", PATIENCE, || told("\"healthy\":true"));
+    a.set_well(false);
+    eventually("both say that it is not", PATIENCE, || told("\"healthy\":false"));
+    assert_eq!(answer(at), Some('a'));
+}
+
+#[test]
 fn status_tells_members_health_and_changes() {
     let (a, b) = (Backend::new('a'), Backend::new('b'));
     let dir = rig::TempDir::new();

@@ -8,11 +8,11 @@ use std::process::Command;
 
 use rig::crowd::TOKEN;
 use rig::program::{find, run};
-use rig::{Crowd, PATIENCE, Process, TempDir, address, eventually, visitor};
+use rig::{Crowd, PATIENCE, Process, Signal, TempDir, address, eventually, visitor};
 
 fn server() -> Crowd {
     Crowd::new(&format!(
-        "default_token = \"{TOKEN}\"\ntcp_port_range = [20000, 20000]\nudp_port_range = [20100, 20100]\n\
+        "default_token = \"{TOKEN}\"\nheartbeat_interval = 1\nheartbeat_timeout = 4\ntcp_port_range = [20000, 20000]\nudp_port_range = [20100, 20100]\n\
          [server.load_balancing]\nenabled = true\n[server.services]"
     ))
 }
@@ -55,7 +55,7 @@ fn errors(report: &str) -> u32 {
 const VISITORS: u32 = 20;
 
 #[test]
-fn nginx_thrice_under_wrk_while_one_is_sick_and_one_is_killed() {
+fn nginx_thrice_under_wrk_while_one_is_sick_one_is_stopped_and_one_is_killed() {
     let (Some(program), Some(wrk)) = (find("nginx", "nginx"), find("wrk", "wrk")) else {
         return;
     };
@@ -98,6 +98,14 @@ fn nginx_thrice_under_wrk_while_one_is_sick_and_one_is_killed() {
         });
     });
     assert!(hurt <= VISITORS, "{hurt} errors when one was sick");
+    // It answers nobody, and its connections are still there: its link is dead when it has been silent for long enough.
+    let hurt = visit("8s", &mut || {
+        wait("link is down peer=", &mut || clients[1].signal(Signal::Stop));
+        wait("member is healthy service=web .. healthy=3 members=3", &mut || {
+            clients[1].signal(Signal::Continue)
+        });
+    });
+    assert!(hurt <= VISITORS, "{hurt} errors when one was stopped");
     let hurt = visit("4s", &mut || wait("link is down peer=", &mut || clients[0].kill()));
     assert!(hurt <= VISITORS, "{hurt} errors when one was killed");
     assert_eq!(visit("1s", &mut || {}), 0);

@@ -3,9 +3,10 @@
 mod rig;
 
 use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
 
 use rig::crowd::TOKEN;
-use rig::{Crowd, End, Local, Process, Responder, Signal, datagrams, eventually, field, local, visitor};
+use rig::{Crowd, Local, Process, Responder, Signal, datagrams, eventually, field, local, visitor};
 use rig::{PATIENCE, Payload};
 
 /// Two ports of either kind.
@@ -88,6 +89,49 @@ fn a_client_has_so_many_and_may_end_one_for_another() {
     );
     crowd.dir().write("client.toml", lines + &tcp("b", at, 0));
     public(&client, "b");
+}
+
+#[test]
+fn a_reload_ends_what_it_does_not_allow_any_more() {
+    let text =
+        |token: &str, range: &str| format!("default_token = \"{token}\"\ntcp_port_range = {range}\n[server.services]");
+    let (mut crowd, echo) = (Crowd::new(&text(TOKEN, "[20000, 20001]")), Local::serve(local::echo));
+    let kept = crowd.client("kept", &tcp("a", echo.address(), 20_001));
+    public(&kept, "a");
+    let moved = crowd.client("moved", &tcp("b", echo.address(), 0));
+    assert_eq!(public(&moved, "b").port(), 20_000);
+    let (stays, goes) = (visitor::connect(crowd.at(20_001)), visitor::connect(crowd.at(20_000)));
+    visitor::echo(&stays, b"hello");
+    visitor::echo(&goes, b"hello");
+    // Another range, which has one of the two ports.
+    let mark = moved.log().mark();
+    crowd.reload(&text(TOKEN, "[20001, 20002]"));
+    let line = moved
+        .log()
+        .wait_after(mark, "INFO  client: service is registered service=b ");
+    assert_eq!(field(&line, "addr"), crowd.at(20_002).to_string());
+    eventually("its old port is closed", PATIENCE, || {
+        visitor::is_refused(crowd.at(20_000))
+    });
+    // Who is there may finish.
+    visitor::echo(&stays, b"hello again");
+    visitor::echo(&goes, b"hello again");
+    assert_eq!(kept.log().all("service is registered service=a ").len(), 1);
+    // Off, and on again.
+    crowd.reload(&text(TOKEN, "[0, 0]"));
+    kept.wait_for("service is refused service=a reason=\"tcp_port_range is disabled\"");
+    eventually("its port is closed", PATIENCE, || visitor::is_refused(crowd.at(20_001)));
+    let mark = kept.log().mark();
+    crowd.reload(&text(TOKEN, "[20001, 20002]"));
+    kept.log().wait_after(mark, "service is registered service=a ");
+    // Another token has to be proven.
+    let mark = kept.log().mark();
+    crowd.reload(&text("another token", "[20001, 20002]"));
+    kept.log()
+        .wait_after(mark, "service is refused service=a .. wrong token");
+    eventually("its port is closed again", PATIENCE, || {
+        visitor::is_refused(crowd.at(20_001))
+    });
 }
 
 #[test]
@@ -182,14 +226,14 @@ fn visitors_of_a_service_are_so_many_at_a_time() {
 fn visitors_come_at_a_rate() {
     let (crowd, echo) = (server("rate_limit_rps = 5"), Local::serve(local::echo));
     let client = crowd.client("client", &tcp("a", echo.address(), 0));
-    let at = public(&client, "a");
-    let visitors: Vec<TcpStream> = (0..200).map(|_| visitor::connect(at)).collect();
-    let ends = visitors.iter().filter(|visitor| {
-        visitor.shutdown(std::net::Shutdown::Write).ok();
-        visitor::end(visitor) == End::Closed
-    });
-    let _ = ends.count();
-    assert!(crowd.server.log().all("panicked").is_empty());
+    let (at, began) = (public(&client, "a"), Instant::now());
+    let mut count = 0;
+    // A burst is let in whole, and then somebody is not, unless a visit takes longer than a place to come back.
+    for _ in 0..200 {
+        count += usize::from(visitor::echoes(at));
+    }
+    let refill = 5 * (began.elapsed().as_secs() as usize + 1);
+    assert!((5..=5 + refill).contains(&count), "{count}");
     eventually("one is let in again", PATIENCE, || visitor::echoes(at));
 }
 
@@ -199,12 +243,12 @@ fn datagrams_come_at_a_rate_and_the_session_stays() {
     let client = crowd.client("client", &udp("a", answers.address(), 0));
     let at = public(&client, "a");
     let socket = datagrams::visit(at);
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     for n in 0..200_u32 {
         socket.send(&n.to_be_bytes()).expect("room to send");
     }
     let mut count = 0;
-    while datagrams::receive_within(&socket, std::time::Duration::from_millis(700), |_| true).is_some() {
+    while datagrams::receive_within(&socket, Duration::from_millis(700), |_| true).is_some() {
         count += 1;
     }
     let refill = 50 * (began.elapsed().as_secs() as usize + 1);

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::{Process, Role, TempDir, address, pinhole};
+use super::{Process, Role, Signal, TempDir, address, pinhole};
 
 /// A server whose services clients share or name themselves.
 pub struct Crowd {
@@ -10,7 +10,7 @@ pub struct Crowd {
     pub server: Process,
     dir: TempDir,
     control: SocketAddr,
-    filter: Option<String>,
+    variables: Vec<(String, String)>,
 }
 
 /// The token of all.
@@ -20,26 +20,26 @@ impl Crowd {
     /// Starts a server with these lines after `bind_addr`. `ADDR` in them is its address.
     #[track_caller]
     pub fn new(lines: &str) -> Crowd {
-        Crowd::with_log(lines, None)
+        Crowd::with_variables(lines, &[])
     }
 
-    /// The same with a `RUST_LOG` for all.
+    /// The same with these variables in the environment of all.
     #[track_caller]
-    pub fn with_log(lines: &str, filter: Option<&str>) -> Crowd {
+    pub fn with_variables(lines: &str, variables: &[(&str, &str)]) -> Crowd {
         let (dir, ip) = (TempDir::new(), address::own());
         let control = address::free_ports(ip, 1)[0];
-        let filter = filter.map(str::to_owned);
+        let variables: Vec<(String, String)> = variables.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
         let file = dir.write("server.toml", server_text(control, lines));
         let mut command = pinhole(Role::Server);
         command.arg("-s").arg(file);
-        command.envs(filter.iter().map(|filter| ("RUST_LOG", filter)));
+        command.envs(variables.clone());
         let server = Process::start("server", command);
         server.wait_for("INFO  server: listening for clients addr=");
         Crowd {
             server,
             dir,
             control,
-            filter,
+            variables,
         }
     }
 
@@ -56,13 +56,22 @@ impl Crowd {
         let file = self.dir.write(&format!("{name}.toml"), text);
         let mut command = pinhole(Role::Client);
         command.arg("-c").arg(file);
-        command.envs(self.filter.iter().map(|filter| ("RUST_LOG", filter)));
+        command.envs(self.variables.clone());
         Process::start(name, command)
     }
 
     /// Rewrites the server's file.
     pub fn rewrite(&self, lines: &str) {
         self.dir.write("server.toml", server_text(self.control, lines));
+    }
+
+    /// Rewrites the server's file, until that counts, whether the program watches it or not.
+    #[track_caller]
+    pub fn reload(&mut self, lines: &str) {
+        self.rewrite(lines);
+        let mark = self.server.log().mark();
+        self.server.signal(Signal::Hangup);
+        self.server.log().wait_after(mark, ": configuration is ");
     }
 
     /// Starts the server again, with other lines.
