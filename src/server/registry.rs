@@ -150,6 +150,8 @@ impl Registry {
             held
         })
     }
+            // Who contests it has proven what counts no more.
+            place.claimant = None;
 
     /// Who is there.
     pub fn group(&self, service: ServiceId) -> Option<&Group> {

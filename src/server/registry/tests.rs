@@ -167,6 +167,23 @@ fn a_service_that_is_vacated_is_free() {
 }
 
 #[test]
+fn a_contest_is_void_when_the_service_is_vacated() {
+    let mut registry = registry();
+    claim(&mut registry, ONE, member(1, 1));
+    assert_eq!(claim(&mut registry, ONE, member(2, 2)), Claim::Contested(member(1, 1)));
+    registry.vacate(ONE);
+    let won = registry.settle(
+        NOW,
+        ONE,
+        (member(1, 1), false),
+        member(2, 2),
+        ("web", &Terms::default()),
+    );
+    assert!(!won, "it has proven another token");
+    assert_eq!(pick(&registry, ONE), None);
+}
+
+#[test]
 fn a_registration_is_withdrawn_by_its_number() {
     let mut registry = registry();
     let second = Member { id: 7, ..member(1, 1) };
