@@ -248,6 +248,12 @@ pub const MAX_STATUS_LINE: usize = 256;
 /// Changes of its members' health that a group remembers.
 pub const MAX_CHANGES: usize = 50;
 
+/// Members of a group at most: each is looked at for each visitor.
+pub const MAX_MEMBERS: usize = 256;
+
+/// Members that are asked to take a visitor at most, until it is given up.
+pub const MAX_TRIES: usize = 16;
+
 /// Links that a server keeps at most.
 pub const MAX_LINKS: usize = 4096;
 

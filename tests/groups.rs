@@ -544,6 +544,23 @@ fn status_tells_members_health_and_changes() {
 }
 
 #[test]
+#[test]
+fn members_count_as_services_of_their_client() {
+    let crowd = server_with("max_tunnels_per_client = 1", "");
+    let a = Backend::new('a');
+    let lines = member(a.local.address(), "");
+    let mut client = crowd.client(
+        "client",
+        &(lines.clone() + &lines.replace("services.web", "services.zeb")),
+    );
+    public(&client);
+    let again = client.log().mark();
+    client.wait_for("service is refused service=zeb reason=\"too many tunnels: max_tunnels_per_client is 1\"");
+    // What it has it may have over another link.
+    client.signal(Signal::User);
+    client.log().wait_after(again, "service is registered service=web ");
+}
+
 fn a_full_range_takes_members_and_no_groups() {
     let crowd = Crowd::new(&text("", "").replace("[20000, 20003]", "[20000, 20000]"));
     let a = Backend::new('a');

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use crate::limits;
 use crate::net::link::Link;
 use crate::proto::{StreamId, Visit};
 
@@ -23,7 +24,7 @@ impl Server {
     /// A stream for a visitor, over the link of a member that is none of `tried`, of which it is one then.
     pub(super) fn dispatch(&self, service: &Service, visit: Visit, tried: &mut Vec<Member>) -> Option<Given> {
         let source = visit.from.map(|from| from.ip());
-        loop {
+        while tried.len() < limits::MAX_TRIES {
             let member = self.registry.borrow().pick(service.id, source, self.random(), tried)?;
             tried.push(member);
             let Some(link) = self.link(member.link) else { continue };
@@ -35,6 +36,7 @@ impl Server {
             let is_last = registry.pick(service.id, source, 0, tried).is_none();
             return Some(Given { link, stream, is_last });
         }
+        None
     }
 
     /// A visitor came back from the one that was tried last.

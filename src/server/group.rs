@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use sha2::{Digest, Sha256};
 
-use crate::limits::MAX_CHANGES;
+use crate::limits::{MAX_ALERTS, MAX_CHANGES};
 use crate::proto::proof::same;
 use crate::proto::{Check, KeyHash, Membership, Terms, Time};
 
@@ -257,7 +257,8 @@ impl Group {
         self.is_armed = false;
         let mut webhooks: Vec<String> = Vec::new();
         for seat in self.seats.iter().chain(gone) {
-            if !seat.webhook.is_empty() && !webhooks.contains(&seat.webhook) {
+            let is_one = !seat.webhook.is_empty() && webhooks.len() < MAX_ALERTS;
+            if is_one && !webhooks.contains(&seat.webhook) {
                 webhooks.push(seat.webhook.clone());
             }
         }

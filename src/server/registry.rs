@@ -10,6 +10,7 @@
 use std::net::IpAddr;
 
 use crate::config::{Kind, Ports};
+use crate::limits::MAX_MEMBERS;
 use crate::proto::sorted::SortedMap;
 use crate::proto::{KeyHash, Terms, Time, Wish};
 
@@ -48,6 +49,8 @@ pub enum Claim {
     InUse,
     /// A group has it, and the claimant's key is not that of the group; or one client has it for itself.
     WrongKey,
+    /// A group has it, which takes no more members.
+    Crowded,
 }
 
 /// A group of which nobody is healthy any more.
@@ -229,6 +232,7 @@ impl Registry {
                 group.replace(old, member, terms);
                 Claim::Replaced(old)
             }
+            _ if others >= MAX_MEMBERS => Claim::Crowded,
             _ if group.seats().is_empty() || terms.group.is_some() => {
                 group.add(now, member, name, terms);
                 Claim::Granted
@@ -329,11 +333,11 @@ impl Registry {
     /// service, by which its group may fall.
     pub fn report(&mut self, now: Time, link: LinkId, id: u16, is_healthy: bool, failures: u32) -> Option<Report> {
         let is_its = |member: &Member| member.link == link && member.id == id;
-        let (&service, place, member) = self.places.iter_mut().find_map(|(service, place)| {
-            let member = members(place).into_iter().find(is_its)?;
-            Some((service, place, member))
+        let (&service, group, member) = self.places.iter_mut().find_map(|(service, place)| {
+            let mut members = place.group.seats().iter().map(|seat| seat.member);
+            let member = members.find(is_its)?;
+            Some((service, &mut place.group, member))
         })?;
-        let group = &mut place.group;
         let is_news = group.report(now, member, is_healthy, failures);
         is_news.then(|| Report {
             service,

@@ -163,6 +163,7 @@ impl Seat {
                 self.later(async move { server.contest(&link, &wanted, incumbent).await });
                 return Ok(());
             }
+            Claim::Crowded => return Err(No::new(Decline::Unavailable, "the group has too many members")),
         }
         match public_at(&wanted) {
             // Visitors are there already, and none is to fall between two links.

@@ -44,7 +44,13 @@ impl Server {
         }
         let mut registry = self.registry.borrow_mut();
         let wanted = Tunnel::of(kind, link.instance(), &registration.name, terms);
-        if let Some(found) = registry.tunnel(&wanted, wish) {
+        let found = registry.tunnel(&wanted, wish);
+        let own = found.and_then(|found| registry.group(found)?.own(&link.instance(), &registration.name));
+        let most = config.tunnels.most;
+        if own.is_none() && most > 0 && registry.tunnels_of(&link.instance()) >= most as usize {
+            return no(format!("too many tunnels: max_tunnels_per_client is {most}"));
+        }
+        if let Some(found) = found {
             return self
                 .services
                 .get(found)
@@ -52,10 +58,6 @@ impl Server {
         }
         if wish.is_must && !registry.is_free(kind, wish.port) {
             return no(taken(wish.port));
-        }
-        let most = config.tunnels.most;
-        if most > 0 && registry.tunnels_of(&link.instance()) >= most as usize {
-            return no(format!("too many tunnels: max_tunnels_per_client is {most}"));
         }
         let Some(token) = config.tunnels.token.clone() else {
             return Err(no_token());

@@ -225,6 +225,38 @@ fn members_of_a_group_share_and_nobody_else_gets_in() {
 }
 
 #[test]
+fn a_group_has_so_many_members() {
+    let mut registry = registry();
+    let terms = group("pool", "key");
+    let last = MAX_MEMBERS as u16;
+    let of = |id: u16| Member { id, ..member(1, 1) };
+    for id in 0..last {
+        assert_eq!(
+            registry.claim(NOW, ONE, of(id), &id.to_string(), &terms),
+            Claim::Granted
+        );
+    }
+    assert_eq!(registry.claim(NOW, ONE, of(last), "more", &terms), Claim::Crowded);
+    let newer = Member { link: 2, ..of(0) };
+    assert_eq!(registry.claim(NOW, ONE, newer, "0", &terms), Claim::Replaced(of(0)));
+    assert!(registry.leave(NOW, 2).empty.is_empty());
+    assert_eq!(registry.claim(NOW, ONE, of(last), "more", &terms), Claim::Granted);
+}
+
+#[test]
+fn a_fall_tells_so_many() {
+    let mut registry = registry();
+    for id in 0..MAX_MEMBERS as u16 {
+        let member = Member { id, ..member(1, 1) };
+        let terms = checked(&format!("http://a/{id}"));
+        registry.claim(NOW, ONE, member, &id.to_string(), &terms);
+    }
+    registry.report(NOW, 1, 0, true, 0);
+    let report = registry.report(NOW, 1, 0, false, 1).expect("news");
+    assert_eq!(report.fall.expect("a fall").webhooks.len(), crate::limits::MAX_ALERTS);
+}
+
+#[test]
 fn a_group_does_not_displace_one_that_is_alone() {
     let mut registry = registry();
     claim(&mut registry, ONE, member(1, 1));
