@@ -196,6 +196,23 @@ fn a_port_that_somebody_else_has_bound_is_passed_over() {
 }
 
 #[test]
+#[test]
+fn the_port_of_a_service_of_the_server_is_left_to_it() {
+    let echo = Local::serve(local::echo);
+    let crowd = Crowd::new(&format!(
+        "default_token = \"{TOKEN}\"\n{RANGES}\n[server.services.web]\nbind_addr = \"ADDR:20000\""
+    ));
+    let lines = tcp("a", echo.address(), 0) + &tcp("b", echo.address(), 20_000);
+    let client = crowd.client("client", &lines);
+    assert_eq!(public(&client, "a"), crowd.at(20_001));
+    client.wait_for("service is refused service=b reason=\"port 20000 is taken\"");
+    let own = crowd.client(
+        "own",
+        &format!("[client.services.web]\nlocal_addr = \"{}\"", echo.address()),
+    );
+    assert_eq!(public(&own, "web"), crowd.at(20_000));
+}
+
 fn each_client_has_its_own_of_a_name_and_the_end_of_one_closes_its_port() {
     let (crowd, echo) = (server(""), Local::serve(local::echo));
     let one = crowd.client("one", &tcp("ssh", echo.address(), 0));

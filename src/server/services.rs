@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use log::info;
 
-use crate::config;
+use crate::config::{self, Kind};
 use crate::log::{Ration, Repeats};
 use crate::net::visitor::Counters;
 use crate::proto::sorted::SortedMap;
@@ -91,6 +91,16 @@ impl Service {
     /// What the configuration says of it.
     pub fn config(&self) -> Rc<config::ServerService> {
         self.config.borrow().clone()
+    /// Whether a service of the configuration is, or would be, at this port.
+    pub fn reserves(&self, kind: Kind, port: u16) -> bool {
+        let list = self.list.borrow();
+        let mut own = list.values().filter(|service| !service.is_tunnel);
+        own.any(|service| {
+            let config = service.config();
+            config.kind == kind && config.bind_addr.iter().any(|at| at.port == port)
+        })
+    }
+
     }
 
     /// Nobody comes any more. Gives the port, which closes when that is dropped.

@@ -56,7 +56,7 @@ impl Server {
                 .get(found)
                 .ok_or(No::new(Decline::Withdrawn, "it is going"));
         }
-        if wish.is_must && !registry.is_free(kind, wish.port) {
+        if wish.is_must && (!registry.is_free(kind, wish.port) || self.services.reserves(kind, wish.port)) {
             return no(taken(wish.port));
         }
         let Some(token) = config.tunnels.token.clone() else {
@@ -83,7 +83,7 @@ impl Server {
         if let Some(range) = config.tunnels.ports(kind).filter(|_| is_wanted) {
             let name = service.config().name.clone();
             for number in candidates(range, wish, &name) {
-                if self.registry.borrow().is_free(kind, number) {
+                if self.registry.borrow().is_free(kind, number) && !self.services.reserves(kind, number) {
                     match self.open(service, kind, &at_port(&found, number)) {
                         Ok(port) => self.assign(service, port),
                         Err(error) if is_about_us(&error) => return Err(format!("cannot listen at {number}: {error}")),
