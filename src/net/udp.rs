@@ -18,7 +18,7 @@ use super::bell::Bell;
 use super::link::Link;
 use super::sys;
 use super::task;
-use super::visitor::{Counters, add, arrive, depart};
+use super::visitor::{Counters, add, arrive, close, depart};
 
 /// A UDP socket.
 pub struct UdpSocket {
@@ -293,7 +293,10 @@ impl Flow {
 
     /// Link: the stream is over.
     pub fn cut(&self) {
-        self.gone.set(true);
+        // A server keeps it until its visitor says something, or would have been forgotten.
+        if !self.gone.replace(true) {
+            close(&self.counters);
+        }
         self.bell.ring();
     }
 
@@ -332,7 +335,8 @@ fn total(datagrams: &[Box<[u8]>]) -> usize {
 impl Drop for Flow {
     fn drop(&mut self) {
         self.link.early.set(self.link.early.get() - total(&self.early.borrow()));
-        depart(&self.link, &self.counters);
+        self.cut();
+        depart(&self.link);
     }
 }
 

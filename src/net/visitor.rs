@@ -288,7 +288,8 @@ impl Visitor {
 
 impl Drop for Visitor {
     fn drop(&mut self) {
-        depart(&self.link, &self.counters);
+        close(&self.counters);
+        depart(&self.link);
     }
 }
 
@@ -299,9 +300,13 @@ pub(super) fn arrive(link: &Link, counters: &Counters) {
     link.process.on_arrival();
 }
 
-/// One less.
-pub(super) fn depart(link: &Link, counters: &Counters) {
+/// One less of the service.
+pub(super) fn close(counters: &Counters) {
     counters.open.set(counters.open.get().saturating_sub(1));
+}
+
+/// One less of the process.
+pub(super) fn depart(link: &Link) {
     link.process.on_departure();
 }
 
