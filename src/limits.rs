@@ -236,7 +236,7 @@ pub const TUNNEL_IDLE: u64 = 60;
 /// Bytes read at a time of an answer over HTTP, which may be under TLS.
 pub const TLS_PLACE: usize = 4 * 1024;
 
-/// Alerts under way at most; further ones are lost.
+/// Alerts under way at most, to the operator and to members; further ones are lost.
 pub const MAX_ALERTS: usize = 64;
 
 /// Seconds for one alert.

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use rig::crowd::TOKEN;
 use rig::json::Json;
 use rig::program::find;
-use rig::{Crowd, Local, PATIENCE, Process, TempDir, Transport, address, certificates, eventually, visitor};
+use rig::{Crowd, Local, PATIENCE, Process, TempDir, Transport, World, address, certificates, eventually, visitor};
 
 fn server(balancing: &str) -> Crowd {
     Crowd::new(&text(balancing))
@@ -237,6 +237,25 @@ fn a_member_does_not_reach_into_the_servers_network() {
 }
 
 #[test]
+fn a_member_does_not_reach_the_server_itself() {
+    let Some(world) = World::new() else { return };
+    let ip = "9.9.9.9";
+    world.ip(&world.world, &format!("address add {ip}/32 dev lo"));
+    world.world.inside(|| {
+        let inner = Local::serve_on(ip.parse().expect("an address"), |_| {});
+        let crowd = server("");
+        let (local, at) = at_door();
+        let mark = crowd.server.log().mark();
+        let _client = crowd.client("client", &member(at, &format!("http://{}/", inner.address())));
+        healthy(&crowd, mark);
+        drop(local);
+        crowd
+            .server
+            .wait_for("alert is lost url=http://9.9.9.9 .. it is not at a public address of another machine");
+    });
+}
+
+#[test]
 fn a_receiver_that_hangs_or_fails_delays_nobody() {
     let (silent, angry) = (Receiver::new(""), Receiver::new("HTTP/1.1 500 No\r\n\r\n"));
     let crowd = server(&format!(
@@ -263,4 +282,25 @@ fn a_receiver_that_hangs_or_fails_delays_nobody() {
     crowd
         .server
         .wait_for("alert is lost url=http://127. .. no answer in 5 s");
+}
+
+#[test]
+fn the_end_of_the_server_and_the_end_of_balancing_are_no_falls() {
+    let operator = Receiver::new(TAKEN);
+    let url = format!("alert_webhook_url = \"{}\"", operator.url("/"));
+    let mut crowd = server(&url);
+    let (_local, at) = at_door();
+    let mark = crowd.server.log().mark();
+    let client = crowd.client("client", &member(at, ""));
+    healthy(&crowd, mark);
+    let mark = client.log().mark();
+    crowd.reload(&text(&url).replace("enabled = true", "enabled = false"));
+    client.log().wait_after(mark, "service is registered service=web ");
+    let mark = crowd.server.log().mark();
+    crowd.reload(&text(&url));
+    healthy(&crowd, mark);
+    crowd.server.signal(rig::Signal::Terminate);
+    crowd.server.exit();
+    assert!(crowd.server.log().all("group has no healthy member").is_empty());
+    assert!(operator.requests().is_empty());
 }

@@ -115,6 +115,7 @@ impl Names {
 
     fn send(&self, question: Arc<Question>) -> io::Result<()> {
         let mut asked = lock(&self.asked);
+        forget_abandoned(&mut asked);
         if asked.questions.len() >= limits::MAX_NAMES {
             return Err(io::Error::new(
                 io::ErrorKind::WouldBlock,
@@ -156,13 +157,42 @@ fn start(asked: Arc<Mutex<Asked>>) -> io::Result<()> {
 /// The next question for the thread, which has to end if there is none.
 fn next(asked: &Mutex<Asked>) -> Option<Arc<Question>> {
     let mut asked = lock(asked);
+    forget_abandoned(&mut asked);
     let question = asked.questions.pop_front();
     asked.is_attended = question.is_some();
     question
+}
+
+/// Nobody waits any more for what only the queue still has.
+fn forget_abandoned(asked: &mut Asked) {
+    asked.questions.retain(|question| Arc::strong_count(question) > 1);
 }
 
 fn answer(question: &Question) {
     let addresses = (question.host.as_str(), question.port).to_socket_addrs();
     *lock(&question.answer) = Some(addresses.map(Iterator::collect));
     question.waker.wake_by_ref();
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::Context;
+
+    use super::*;
+
+    #[test]
+    fn nobody_waits_behind_those_who_have_left() {
+        let names = Names::default();
+        // The thread is busy.
+        lock(&names.asked).is_attended = true;
+        let mut cx = Context::from_waker(Waker::noop());
+        for _ in 0..2 * limits::MAX_NAMES {
+            assert!(pin!(names.ask("slow.invalid", 80)).poll(&mut cx).is_pending());
+        }
+        let mut stays = pin!(names.ask("good.invalid", 80));
+        assert!(stays.as_mut().poll(&mut cx).is_pending());
+        let next = next(&names.asked).expect("a question");
+        assert_eq!(next.host, "good.invalid");
+    }
 }

@@ -2,11 +2,11 @@
 //!
 //! Each is one POST in the background, once, of a body that is the same for all. A member must not use this server to
 //! reach what only the server can: unless the configuration says otherwise, its webhook is at a public address, which is
-//! looked at once its name is resolved, and is the one that is connected to.
+//! looked at once its name is resolved, and is the one that is connected to; and not one of this machine.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -16,10 +16,11 @@ use crate::config::{self, Kind, MemberWebhooks, Tls, Url};
 use crate::json::Json;
 use crate::limits;
 use crate::link::Setup;
+use crate::net::http;
+use crate::net::names::Names;
 use crate::net::socket::Socket;
 use crate::net::task::Owned;
 use crate::net::wire::Wire;
-use crate::net::{Process, http};
 use crate::proto::End;
 use crate::transport;
 
@@ -28,9 +29,27 @@ use super::port::Port;
 use super::registry::Fall;
 use super::services::Service;
 
-/// Those that are under way.
+/// Those that are under way. Members' take neither place nor time from the operator's: their names may lead to a server
+/// that does not answer.
 #[derive(Default)]
-pub struct Alerts(RefCell<Vec<Owned>>);
+pub struct Alerts {
+    operator: Post,
+    members: Post,
+}
+
+/// Alerts of one kind.
+#[derive(Default)]
+struct Post {
+    means: Rc<Means>,
+    under_way: RefCell<Vec<Owned>>,
+}
+
+/// What it takes to reach somebody.
+#[derive(Default)]
+struct Means {
+    names: Names,
+    tls: OnceCell<Setup>,
+}
 
 /// Why a member's webhook cannot be told, for its client.
 pub fn refusal(webhook: &str, allowed: MemberWebhooks) -> Option<String> {
@@ -60,27 +79,29 @@ impl Server {
         let body = body(fall, &service, &balancing.region);
         let mut told: Vec<&Url> = balancing.webhook.iter().collect();
         told.iter()
-            .for_each(|url| self.post((*url).clone(), body.clone(), true));
+            .for_each(|url| self.alerts.operator.send((*url).clone(), body.clone(), true));
         let members: Vec<Url> = fall.webhooks.iter().filter_map(|url| Url::parse(url).ok()).collect();
         for url in &members {
             if balancing.member_webhooks != MemberWebhooks::Off && !told.contains(&url) {
                 told.push(url);
                 let is_free = balancing.member_webhooks == MemberWebhooks::Any;
-                self.post(url.clone(), body.clone(), is_free);
+                self.alerts.members.send(url.clone(), body.clone(), is_free);
             }
         }
     }
+}
 
-    fn post(&self, url: Url, body: String, is_free: bool) {
-        let process = self.process.clone();
-        let mut alerts = self.alerts.0.borrow_mut();
+impl Post {
+    fn send(&self, url: Url, body: String, is_free: bool) {
+        let means = self.means.clone();
+        let mut alerts = self.under_way.borrow_mut();
         alerts.retain(|alert| !alert.is_over());
         if alerts.len() >= limits::MAX_ALERTS {
             return warn!("alert is lost url={url}: too many are under way");
         }
         alerts.push(Owned::spawn(async move {
             let time = Duration::from_secs(limits::ALERT_TIME);
-            match tokio::time::timeout(time, tell(&process, &url, &body, is_free)).await {
+            match tokio::time::timeout(time, tell(&means, &url, &body, is_free)).await {
                 Ok(Ok(status @ 200..300)) => debug!("alert was taken url={url} status={status}"),
                 Ok(Ok(status)) => warn!("alert was not taken url={url} status={status}"),
                 Ok(Err(error)) => warn!("alert is lost url={url}: {error}"),
@@ -90,14 +111,13 @@ impl Server {
     }
 }
 
-async fn tell(process: &Process, url: &Url, body: &str, is_free: bool) -> io::Result<u16> {
-    let found = process
-        .names
-        .resolve(&url.address.host, url.address.port, false)
-        .await?;
-    let address = found.into_iter().find(|address| is_free || is_public(address.ip()));
-    let address = address.ok_or_else(|| io::Error::other("it is not at a public address (member_webhooks)"))?;
-    let mut wire = connect(url, address).await?;
+async fn tell(means: &Means, url: &Url, body: &str, is_free: bool) -> io::Result<u16> {
+    let found = means.names.resolve(&url.address.host, url.address.port, false).await?;
+    let is_fit = |at: &SocketAddr| is_free || is_public(at.ip()) && !is_own(*at);
+    let address = found.into_iter().find(is_fit);
+    let wrong = "it is not at a public address of another machine (member_webhooks)";
+    let address = address.ok_or_else(|| io::Error::other(wrong))?;
+    let mut wire = connect(means, url, address).await?;
     let mut request = b"POST ".to_vec();
     request.extend_from_slice(url.path.as_bytes());
     let (host, length) = (&url.host, body.len());
@@ -111,14 +131,25 @@ async fn tell(process: &Process, url: &Url, body: &str, is_free: bool) -> io::Re
     http::ask(&mut wire, &request).await
 }
 
-async fn connect(url: &Url, address: SocketAddr) -> io::Result<Wire> {
+async fn connect(means: &Means, url: &Url, address: SocketAddr) -> io::Result<Wire> {
     let setup = match url.is_tls {
-        true => Setup::tls(&Tls::default(), End::Client).map_err(|unfit| io::Error::other(unfit.text))?,
-        false => Setup::Plain,
+        true => means.tls()?,
+        false => &Setup::Plain,
     };
     let socket = Socket::connect(address, &transport::visitor_options(true)).await?;
     let cover = setup.cover(End::Client, &url.address.host, url.address.port)?;
     Ok(Wire::new(socket, cover))
+}
+
+impl Means {
+    /// Made once: the system's roots are some hundred files.
+    fn tls(&self) -> io::Result<&Setup> {
+        if self.tls.get().is_none() {
+            let setup = Setup::tls(&Tls::default(), End::Client).map_err(|unfit| io::Error::other(unfit.text))?;
+            let _ = self.tls.set(setup);
+        }
+        self.tls.get().ok_or_else(|| io::ErrorKind::Unsupported.into())
+    }
 }
 
 fn body(fall: &Fall, service: &Rc<Service>, region: &str) -> String {
@@ -147,6 +178,19 @@ fn moment(now: SystemTime) -> String {
     let (year, month, day) = crate::log::date(seconds / 86_400);
     let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}+00:00")
+}
+
+/// Whether it is this machine's, where more may be reached from here than from elsewhere. Nothing is sent.
+fn is_own(address: SocketAddr) -> bool {
+    let any: IpAddr = match address {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let from = UdpSocket::bind((any, 0)).and_then(|socket| {
+        socket.connect(address)?;
+        socket.local_addr()
+    });
+    from.is_ok_and(|from| from.ip() == address.ip())
 }
 
 /// Whether everyone on the internet reaches the same host there, as far as the address tells.
