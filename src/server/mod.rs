@@ -159,7 +159,7 @@ impl Server {
 
     /// One more service that clients may claim.
     fn add(&self, service: &config::ServerService) {
-        let added = self.services.add(service, false);
+        let added = self.services.add(service, None);
         let mut registry = self.registry.borrow_mut();
         registry.add(added.id, None);
         registry.configure(added.id, &service.group_keys, service.is_sticky);
@@ -305,6 +305,8 @@ impl Server {
 
     async fn end(&self) {
         self.port.borrow_mut().take();
+        // Members that go because the server does are no news.
+        *self.registry.borrow_mut() = Registry::default();
         self.services
             .all()
             .iter()

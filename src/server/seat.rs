@@ -14,16 +14,18 @@ use crate::net::visitor::Visitor;
 use crate::proto::{Cause, Decline, Leave, Protocol, Registration, Terms, Wish};
 
 use super::port::{self, Candidates, Port};
-use super::registry::{Claim, Left, LinkId, Member, Report};
-use super::services::Service;
+use super::registry::{Claim, Fall, Left, LinkId, Member, Report};
+use super::services::{Service, Voice};
 use super::{Server, alerts, public, tunnels, udp};
 
 /// A link as the server's business.
 pub struct Seat {
     server: Rc<Server>,
     id: LinkId,
-    /// Answers that take their time; they end with the link.
-    pending: RefCell<Vec<Owned>>,
+    /// Answers that take their time, by the number of the registration; they end with the link.
+    pending: RefCell<Vec<(u16, Owned)>>,
+    /// Of the services that only its client names.
+    voice: Rc<Voice>,
 }
 
 /// What a client is to hear, and what the log says.
@@ -64,13 +66,20 @@ impl Seat {
             server: server.clone(),
             id,
             pending: RefCell::default(),
+            voice: Rc::default(),
         }
     }
 
-    fn later(&self, work: impl Future<Output = ()> + 'static) {
+    /// Answers the registration `id` by and by.
+    fn later(&self, id: u16, work: impl Future<Output = ()> + 'static) {
+        self.pending.borrow_mut().push((id, Owned::spawn(work)));
+    }
+
+    /// Ends what is still under way for an earlier registration of that number, which was withdrawn: a client has so many
+    /// numbers, and not more answers to come.
+    fn forget(&self, id: u16) {
         let mut pending = self.pending.borrow_mut();
-        pending.retain(|task| !task.is_over());
-        pending.push(Owned::spawn(work));
+        pending.retain(|(other, task)| *other != id && !task.is_over());
     }
 
     /// The service that a registration has proven its token for, and what it asks for.
@@ -96,7 +105,7 @@ impl Seat {
             Some(token) => {
                 self.check_link()?;
                 let terms = self.terms(link, registration, token)?;
-                let service = self.server.tunnel(link, registration, &terms, wish)?;
+                let service = self.server.tunnel(link, registration, &terms, wish, &self.voice)?;
                 Ok((service, terms))
             }
         }
@@ -160,7 +169,10 @@ impl Seat {
             Claim::InUse => return Err(No::new(Decline::Taken, &format!("service '{name}' is already in use"))),
             Claim::WrongKey => return Err(No::new(Decline::Unproven, "group key does not match")),
             Claim::Contested(incumbent) => {
-                self.later(async move { server.contest(&link, &wanted, incumbent).await });
+                self.later(
+                    member.id,
+                    async move { server.contest(&link, &wanted, incumbent).await },
+                );
                 return Ok(());
             }
             Claim::Crowded => return Err(No::new(Decline::Unavailable, "the group has too many members")),
@@ -168,7 +180,7 @@ impl Seat {
         match public_at(&wanted) {
             // Visitors are there already, and none is to fall between two links.
             Some(opened) => server.answer(&link, &wanted, opened),
-            None => self.later(async move { server.establish(&link, &wanted).await }),
+            None => self.later(wanted.member.id, async move { server.establish(&link, &wanted).await }),
         }
         Ok(())
     }
@@ -182,7 +194,7 @@ impl Seat {
         }
         let delay = self.server.delay(link.peer.ip());
         let (link, words) = (link.clone(), no.to_client.clone());
-        self.later(async move {
+        self.later(id, async move {
             tokio::time::sleep(delay).await;
             link.decline(id, code, &words);
         });
@@ -224,6 +236,7 @@ fn check_kind(registration: &Registration, service: &Service) -> Result<(), No> 
 
 impl Owner for Seat {
     fn on_register(&self, link: &Rc<Link>, registration: Registration) {
+        self.forget(registration.id);
         let refused = self.prove(link, &registration).and_then(|(service, terms)| {
             let wanted = Wanted {
                 registration: registration.clone(),
@@ -309,13 +322,9 @@ impl Server {
             Ok(address) => {
                 service.last_error.borrow_mut().clear();
                 service.declines.borrow_mut().forget();
-                let level = match service.ups.borrow_mut().spend() {
-                    true => Level::Info,
-                    false => Level::Debug,
-                };
                 let (config, peer) = (service.config(), link.who());
                 log::log!(
-                    level,
+                    service.level(),
                     "service is up service={} addr={address} peer={peer}",
                     config.name
                 );
@@ -364,7 +373,7 @@ impl Server {
     /// Closes the addresses of services without members, and sees to groups that lost their last healthy one.
     pub(super) fn on_left(&self, left: Left) {
         // As long as their ports are known.
-        left.falls.iter().for_each(|fall| self.alert(fall));
+        left.falls.iter().for_each(|fall| self.on_fall(fall));
         for id in left.empty {
             let Some(service) = self.services.get(id) else { continue };
             service.close();
@@ -383,7 +392,7 @@ impl Server {
         let Report {
             healthy, members, fall, ..
         } = report;
-        if service.ups.borrow_mut().spend() {
+        if service.level() == Level::Info {
             match is_healthy {
                 true => info!("member is healthy service={name} peer={peer} healthy={healthy} members={members}"),
                 false => warn!(
@@ -392,7 +401,16 @@ impl Server {
                 ),
             }
         }
-        fall.iter().for_each(|fall| self.alert(fall));
+        fall.iter().for_each(|fall| self.on_fall(fall));
+    }
+
+    /// Nobody of a group is healthy any more: an alert, unless there were so many that somebody makes them.
+    fn on_fall(&self, fall: &Fall) {
+        let service = self.services.get(fall.service);
+        let may_alert = service.is_some_and(|service| service.voice.alerts.borrow_mut().spend());
+        if may_alert && self.config().balancing.is_enabled {
+            self.alert(fall);
+        }
     }
 
     /// The incumbent has some seconds to show that it is alive.
@@ -423,7 +441,9 @@ impl Server {
             self.log_refusal(link, registration, &no);
             return link.decline(registration.id, no.code, &no.to_client);
         }
-        self.supersede(incumbent.link);
+        if !alive {
+            self.supersede(incumbent.link);
+        }
         self.establish(link, wanted).await;
     }
 

@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use log::info;
+use log::Level;
 
 use crate::config::{self, Kind};
 use crate::log::{Ration, Repeats};
@@ -21,6 +21,16 @@ pub struct Services {
     next: Cell<u32>,
 }
 
+/// How much is said of what clients can make happen as often as they like. A service of the configuration has its own;
+/// those that only clients name have that of their first member's link: one that comes and goes is a new one each time.
+#[derive(Default)]
+pub struct Voice {
+    /// In the log: that it is up or down, or well.
+    pub lines: RefCell<Ration>,
+    /// To those who want to know that nobody of its group is healthy.
+    pub alerts: RefCell<Ration>,
+}
+
 /// One service.
 pub struct Service {
     /// Its place in the registry.
@@ -35,8 +45,8 @@ pub struct Service {
     pub refusals: RefCell<Repeats>,
     /// Why the last registration was refused.
     pub declines: RefCell<Repeats>,
-    /// Of the lines that say that it is up.
-    pub ups: RefCell<Ration>,
+    /// How much is said of it.
+    pub voice: Rc<Voice>,
     /// How many may come.
     pub rate: RefCell<Rate>,
     /// Only clients name it.
@@ -45,8 +55,8 @@ pub struct Service {
 }
 
 impl Services {
-    /// One more; `is_tunnel`: that only clients name.
-    pub fn add(&self, config: &config::ServerService, is_tunnel: bool) -> Rc<Service> {
+    /// One more; `voice`: of the link whose client names it.
+    pub fn add(&self, config: &config::ServerService, voice: Option<&Rc<Voice>>) -> Rc<Service> {
         let id = ServiceId(self.next.replace(self.next.get() + 1));
         let service = Rc::new(Service {
             id,
@@ -55,9 +65,9 @@ impl Services {
             last_error: RefCell::default(),
             refusals: RefCell::default(),
             declines: RefCell::default(),
-            ups: RefCell::default(),
+            voice: voice.cloned().unwrap_or_default(),
             rate: RefCell::default(),
-            is_tunnel,
+            is_tunnel: voice.is_some(),
             config: RefCell::new(Rc::new(config.clone())),
         });
         self.list.borrow_mut().insert(id, service.clone());
@@ -106,8 +116,17 @@ impl Service {
     /// Nobody comes any more. Gives the port, which closes when that is dropped.
     pub fn close(&self) -> Option<Port> {
         let port = self.port.borrow_mut().take()?;
-        info!("service is down service={} addr={port}", self.config().name);
+        let name = &self.config().name;
+        log::log!(self.level(), "service is down service={name} addr={port}");
         Some(port)
+    }
+
+    /// At which level to say what its clients have made happen.
+    pub fn level(&self) -> Level {
+        match self.voice.lines.borrow_mut().spend() {
+            true => Level::Info,
+            false => Level::Debug,
+        }
     }
 
     /// From now on it says this.

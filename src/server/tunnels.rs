@@ -11,7 +11,7 @@ use super::Server;
 use super::port::{self, Port, at_port};
 use super::registry::{Member, ServiceId, Tunnel, candidates};
 use super::seat::No;
-use super::services::Service;
+use super::services::{Service, Voice};
 
 /// Of the configuration's keys.
 fn range_key(kind: Kind) -> &'static str {
@@ -29,6 +29,7 @@ impl Server {
         registration: &Registration,
         terms: &Terms,
         wish: Wish,
+        voice: &Rc<Voice>,
     ) -> Result<Rc<Service>, No> {
         let kind = match registration.protocol {
             Protocol::Tcp => Kind::Tcp,
@@ -64,7 +65,7 @@ impl Server {
         };
         let service = self
             .services
-            .add(&tunnel_config(&registration.name, kind, token, &config), true);
+            .add(&tunnel_config(&registration.name, kind, token, &config), Some(voice));
         registry.add(service.id, Some(wanted));
         Ok(service)
     }
