@@ -181,9 +181,9 @@ impl Snapshot {
 impl Service {
     fn write_text(&self, out: &mut String) -> fmt::Result {
         let state = if self.up { "up" } else { "down" };
-        write!(out, "service {} ({}) {state}", self.name, self.kind)?;
+        write!(out, "service {} ({}) {state}", Plain(&self.name), self.kind)?;
         if self.up {
-            write!(out, ", {} -> {}", self.public, self.target)?;
+            write!(out, ", {} -> {}", Plain(&self.public), self.target)?;
         }
         if let Some(healthy) = self.healthy {
             write!(out, ", {}", health(healthy))?;
@@ -415,6 +415,15 @@ mod tests {
             r#""open":2,"visitors":3,"refused":0,"dropped":0,"bytes_in":0,"bytes_out":0,"healthy":false,"last_error":"x\u000ay"}]}"#,
         );
         assert_eq!(snapshot().json(), expected);
+    }
+
+    #[test]
+    fn what_a_client_calls_its_service_is_one_line() {
+        let mut snapshot = snapshot();
+        snapshot.services[0].name = "x\n\u{1b}[2Jservice y".into();
+        snapshot.services[0].public = "\r0.0.0.0:80".into();
+        let text = snapshot.text();
+        assert!(text.contains("service x??[2Jservice y (tcp) up, ?0.0.0.0:80"), "{text}");
     }
 
     #[test]
