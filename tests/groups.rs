@@ -545,7 +545,6 @@ fn status_tells_members_health_and_changes() {
 }
 
 #[test]
-#[test]
 fn members_count_as_services_of_their_client() {
     let crowd = server_with("max_tunnels_per_client = 1", "");
     let a = Backend::new('a');
@@ -562,6 +561,7 @@ fn members_count_as_services_of_their_client() {
     client.log().wait_after(again, "service is registered service=web ");
 }
 
+#[test]
 fn a_full_range_takes_members_and_no_groups() {
     let crowd = Crowd::new(&text("", "").replace("[20000, 20003]", "[20000, 20000]"));
     let a = Backend::new('a');

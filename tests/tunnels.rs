@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use rig::crowd::TOKEN;
+use rig::json::Json;
 use rig::{Crowd, Local, Process, Responder, Signal, datagrams, eventually, field, local, visitor};
 use rig::{PATIENCE, Payload};
 
@@ -196,7 +197,6 @@ fn a_port_that_somebody_else_has_bound_is_passed_over() {
 }
 
 #[test]
-#[test]
 fn the_port_of_a_service_of_the_server_is_left_to_it() {
     let echo = Local::serve(local::echo);
     let crowd = Crowd::new(&format!(
@@ -213,6 +213,7 @@ fn the_port_of_a_service_of_the_server_is_left_to_it() {
     assert_eq!(public(&own, "web"), crowd.at(20_000));
 }
 
+#[test]
 fn each_client_has_its_own_of_a_name_and_the_end_of_one_closes_its_port() {
     let (crowd, echo) = (server(""), Local::serve(local::echo));
     let one = crowd.client("one", &tcp("ssh", echo.address(), 0));
@@ -256,7 +257,12 @@ fn visitors_come_at_a_rate() {
 
 #[test]
 fn datagrams_come_at_a_rate_and_the_session_stays() {
-    let (crowd, answers) = (server("rate_limit_rps = 50"), Responder::echo());
+    let (dir, answers) = (rig::TempDir::new(), Responder::echo());
+    let control = dir.path().join("socket");
+    let crowd = server(&format!(
+        "rate_limit_rps = 50\ncontrol_socket = \"{}\"",
+        control.display()
+    ));
     let client = crowd.client("client", &udp("a", answers.address(), 0));
     let at = public(&client, "a");
     let socket = datagrams::visit(at);
@@ -270,6 +276,12 @@ fn datagrams_come_at_a_rate_and_the_session_stays() {
     }
     let refill = 50 * (began.elapsed().as_secs() as usize + 1);
     assert!((1..=50 + refill).contains(&count), "{count}");
+    // What was dropped is not counted.
+    let output = rig::program::output(rig::pinhole(rig::Role::Server).arg("status").arg("--json").arg(control));
+    let status = Json::parse(&String::from_utf8(output.stdout).expect("JSON"));
+    let figure = |key: &str| status.get("services").list()[0].get(key).number();
+    assert!(figure("dropped") > 0.0);
+    assert_eq!(figure("bytes_in"), 4.0 * (200.0 - figure("dropped")));
     datagrams::ask(&socket, &Payload::bytes(1, 100));
 }
 

@@ -150,11 +150,11 @@ impl Registry {
         place.map_or(Vec::new(), |place| {
             let held = members(place);
             place.group = Group::default();
+            // Who contests it has proven what counts no more.
+            place.claimant = None;
             held
         })
     }
-            // Who contests it has proven what counts no more.
-            place.claimant = None;
 
     /// Who is there.
     pub fn group(&self, service: ServiceId) -> Option<&Group> {

@@ -167,6 +167,7 @@ impl Seat {
             Claim::Replaced(old) => server.displace(old),
             Claim::Busy => return Err(taken()),
             Claim::InUse => return Err(No::new(Decline::Taken, &format!("service '{name}' is already in use"))),
+            Claim::Crowded => return Err(No::new(Decline::Unavailable, "the group has too many members")),
             Claim::WrongKey => return Err(No::new(Decline::Unproven, "group key does not match")),
             Claim::Contested(incumbent) => {
                 self.later(
@@ -175,7 +176,6 @@ impl Seat {
                 );
                 return Ok(());
             }
-            Claim::Crowded => return Err(No::new(Decline::Unavailable, "the group has too many members")),
         }
         match public_at(&wanted) {
             // Visitors are there already, and none is to fall between two links.

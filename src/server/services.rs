@@ -91,16 +91,6 @@ impl Services {
         own.find(|service| service.config().name == name).cloned()
     }
 
-    /// All of them, the oldest first.
-    pub fn all(&self) -> Vec<Rc<Service>> {
-        self.list.borrow().values().cloned().collect()
-    }
-}
-
-impl Service {
-    /// What the configuration says of it.
-    pub fn config(&self) -> Rc<config::ServerService> {
-        self.config.borrow().clone()
     /// Whether a service of the configuration is, or would be, at this port.
     pub fn reserves(&self, kind: Kind, port: u16) -> bool {
         let list = self.list.borrow();
@@ -111,6 +101,16 @@ impl Service {
         })
     }
 
+    /// All of them, the oldest first.
+    pub fn all(&self) -> Vec<Rc<Service>> {
+        self.list.borrow().values().cloned().collect()
+    }
+}
+
+impl Service {
+    /// What the configuration says of it.
+    pub fn config(&self) -> Rc<config::ServerService> {
+        self.config.borrow().clone()
     }
 
     /// Nobody comes any more. Gives the port, which closes when that is dropped.

@@ -1,0 +1,160 @@
+//! Clients that have a token and mean harm: what they can make the server say, keep and do stays small, and is theirs.
+
+mod rig;
+
+use std::io::{Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use pinhole::limits;
+use pinhole::proto::terms::key_hash;
+use pinhole::proto::{Check, Membership, Terms, Wish};
+
+use rig::crowd::TOKEN;
+use rig::{Crowd, Local, PATIENCE, Peer, Signal, eventually, field, local, visitor};
+
+/// Terms of a member of a group of its own, at any port.
+fn member(webhook: &str) -> Terms {
+    Terms {
+        wish: Some(Wish {
+            port: 0,
+            is_must: false,
+        }),
+        group: Some(Membership {
+            name: "pool".into(),
+            key: key_hash(b"key"),
+            weight: u16::MAX,
+            is_sticky: true,
+            count: 0,
+        }),
+        check: None,
+        webhook: webhook.into(),
+    }
+}
+
+/// Counts whom it is told of, and answers unless it `hangs`.
+fn receiver(hangs: bool) -> (Local, Arc<AtomicUsize>) {
+    let count = Arc::new(AtomicUsize::new(0));
+    let counted = count.clone();
+    let local = Local::serve(move |mut stream| {
+        let (mut all, mut bytes) = (Vec::new(), [0; 4096]);
+        while !all.ends_with(b"}") {
+            match stream.read(&mut bytes) {
+                Ok(n @ 1..) => all.extend_from_slice(&bytes[..n]),
+                _ => return,
+            }
+        }
+        counted.fetch_add(1, Ordering::SeqCst);
+        match hangs {
+            true => while let Ok(1..) = stream.read(&mut bytes) {},
+            false => drop(stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n")),
+        }
+    });
+    (local, count)
+}
+
+fn server(operator: &Local, more: &str) -> Crowd {
+    let url = format!("http://{}/", operator.address());
+    Crowd::new(&format!(
+        "default_token = \"{TOKEN}\"\ntcp_port_range = [20000, 20009]\n{more}\n[server.load_balancing]\n\
+         enabled = true\nmember_webhooks = \"any\"\nalert_webhook_url = \"{url}\"\n[server.services]"
+    ))
+}
+
+/// How often something may be said since `began`.
+fn ration(began: Instant) -> usize {
+    limits::LOG_LINES as usize * (1 + began.elapsed().as_secs().div_ceil(limits::LOG_TIME) as usize)
+}
+
+#[test]
+fn services_that_come_and_go_fill_no_log_and_raise_few_alerts() {
+    let ((operator, told), began) = (receiver(false), Instant::now());
+    let crowd = server(&operator, "");
+    let mut peer = Peer::meet(crowd.control(), 1);
+    for id in 0..200 {
+        peer.register(id, "web", TOKEN, &member(""));
+        assert_eq!(peer.answer(id), Ok(()));
+        peer.unregister(id);
+    }
+    peer.register(200, "last", "another token", &member(""));
+    assert_eq!(peer.answer(200), Err("wrong token".into()));
+    let said = |words: &str| crowd.server.log().all(words).len();
+    for words in ["service is up", "service is down", "group has no healthy member"] {
+        assert!((1..=ration(began)).contains(&said(words)), "{words}: {}", said(words));
+    }
+    assert!(told.load(Ordering::SeqCst) <= ration(began));
+}
+
+#[test]
+fn the_operator_is_told_whatever_members_want_to_be_told() {
+    let ((operator, told), (silent, hanging)) = (receiver(true), receiver(true));
+    let crowd = server(&operator, "max_tunnels_per_client = 0");
+    let mut peer = Peer::meet(crowd.control(), 1);
+    let count = limits::MAX_ALERTS as u16 + 10;
+    for id in 0..count {
+        let terms = Terms {
+            check: Some(Check::Tcp),
+            ..member(&format!("http://{}/{id}", silent.address()))
+        };
+        peer.register(id, &id.to_string(), TOKEN, &terms);
+        assert_eq!(peer.answer(id), Ok(()));
+    }
+    for fall in 1..=3 {
+        peer.report(0, true);
+        peer.report(0, false);
+        eventually("the operator is told", PATIENCE, || told.load(Ordering::SeqCst) == fall);
+    }
+    assert!(hanging.load(Ordering::SeqCst) <= limits::MAX_ALERTS);
+}
+
+#[test]
+fn who_asks_again_and_again_for_what_another_has_waits_for_one_answer() {
+    let echo = Local::serve(local::echo);
+    let lines = "[server.services.web]\nbind_addr = \"ADDR:20000\"";
+    let crowd = Crowd::with_variables(
+        &format!("default_token = \"{TOKEN}\"\n{lines}"),
+        &[("RUST_LOG", "debug")],
+    );
+    let text = format!("[client.services.web]\nlocal_addr = \"{}\"", echo.address());
+    let client = crowd.client("client", &text);
+    client.wait_for("service is registered service=web ");
+    let mut peer = Peer::meet(crowd.control(), 1);
+    for _ in 0..50 {
+        peer.register(0, "web", TOKEN, &Terms::default());
+        peer.unregister(0);
+    }
+    peer.register(0, "web", TOKEN, &Terms::default());
+    assert_eq!(
+        peer.answer(0),
+        Err("another client has this service and is alive".into())
+    );
+    peer.register(1, "unknown", TOKEN, &Terms::default());
+    crowd.server.wait_for("registration is refused service=unknown");
+    assert_eq!(crowd.server.log().all("registration is refused service=web").len(), 1);
+}
+
+#[test]
+fn who_gets_what_another_has_left_ends_nothing_else() {
+    let echo = Local::serve(local::echo);
+    let services = ["web", "stays"].map(|name| format!("[server.services.{name}]\nbind_addr = \"ADDR:0\"\n"));
+    let crowd = Crowd::new(&format!("default_token = \"{TOKEN}\"\n{}", services.concat()));
+    let line = |name: &str| format!("[client.services.{name}]\nlocal_addr = \"{}\"\n", echo.address());
+    let mut client = crowd.client("client", &(line("web") + &line("stays")));
+    client.wait_for("service is registered service=web ");
+    let told = client.wait_for("service is registered service=stays ");
+    let visitor = visitor::connect(field(&told, "addr").parse().expect("an address"));
+    visitor::echo(&visitor, b"before");
+    let mut peer = Peer::meet(crowd.control(), 1);
+    peer.register(0, "web", TOKEN, &Terms::default());
+    // Before its time to answer is over the client leaves what the other one wants.
+    let head = format!(
+        "[client]\nremote_addr = \"{}\"\ndefault_token = \"{TOKEN}\"\n",
+        crowd.control()
+    );
+    crowd.dir().write("client.toml", head + &line("stays"));
+    client.signal(Signal::Hangup);
+    assert_eq!(peer.answer(0), Ok(()));
+    visitor::echo(&visitor, b"after");
+    assert!(crowd.server.log().all("a newer link has taken").is_empty());
+}
