@@ -248,6 +248,10 @@ pub const MAX_STATUS_LINE: usize = 256;
 /// Changes of its members' health that a group remembers.
 pub const MAX_CHANGES: usize = 50;
 
+/// Reports of health in a second, over one link, at most; more end it. A service of a client that keeps to its intervals has
+/// one.
+pub const MAX_REPORTS: u32 = MAX_SERVICES as u32;
+
 /// Members of a group at most: each is looked at for each visitor.
 pub const MAX_MEMBERS: usize = 256;
 

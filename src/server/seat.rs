@@ -14,6 +14,7 @@ use crate::net::visitor::Visitor;
 use crate::proto::{Cause, Decline, Leave, Protocol, Registration, Terms, Wish};
 
 use super::port::{self, Candidates, Port};
+use super::rate::Rate;
 use super::registry::{Claim, Fall, Left, LinkId, Member, Report};
 use super::services::{Service, Voice};
 use super::{Server, alerts, public, tunnels, udp};
@@ -26,6 +27,8 @@ pub struct Seat {
     pending: RefCell<Vec<(u16, Owned)>>,
     /// Of the services that only its client names.
     voice: Rc<Voice>,
+    /// How many words of health may come.
+    reports: RefCell<Rate>,
 }
 
 /// What a client is to hear, and what the log says.
@@ -67,6 +70,7 @@ impl Seat {
             id,
             pending: RefCell::default(),
             voice: Rc::default(),
+            reports: RefCell::default(),
         }
     }
 
@@ -267,6 +271,9 @@ impl Owner for Seat {
 
     fn on_health(&self, link: &Rc<Link>, id: u16, is_healthy: bool, failures: u32) {
         let now = self.server.process.now();
+        if !self.reports.borrow_mut().take(now, limits::MAX_REPORTS) {
+            return link.leave(Leave::Fault, "too many reports of health");
+        }
         let mut registry = self.server.registry.borrow_mut();
         let report = registry.report(now, self.id, id, is_healthy, failures);
         drop(registry);
