@@ -6,11 +6,12 @@
 
 use std::cell::{OnceCell, RefCell};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use log::{debug, warn};
+use socket2::{Domain, Type};
 
 use crate::config::{self, Kind, MemberWebhooks, Tls, Url};
 use crate::json::Json;
@@ -182,15 +183,13 @@ fn moment(now: SystemTime) -> String {
 
 /// Whether it is this machine's, where more may be reached from here than from elsewhere. Nothing is sent.
 fn is_own(address: SocketAddr) -> bool {
-    let any: IpAddr = match address {
-        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    };
-    let from = UdpSocket::bind((any, 0)).and_then(|socket| {
-        socket.connect(address)?;
+    let from = || {
+        let socket = socket2::Socket::new(Domain::for_address(address), Type::DGRAM, None)?;
+        socket.connect(&address.into())?;
         socket.local_addr()
-    });
-    from.is_ok_and(|from| from.ip() == address.ip())
+    };
+    let from = from().ok().and_then(|from| from.as_socket());
+    from.is_some_and(|from| from.ip() == address.ip())
 }
 
 /// Whether everyone on the internet reaches the same host there, as far as the address tells.
