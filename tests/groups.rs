@@ -416,6 +416,12 @@ fn keys_are_rotated_where_the_server_lists_them() {
             "[client.services.web]\nlocal_addr = \"{local}\"\nretry_interval = 1\ngroup = \"pool\"\ngroup_key = \"{key}\""
         )
     };
+    // Who has none of the keys does not get the service, even while nobody serves it.
+    let lone = crowd.client(
+        "lone",
+        &format!("[client.services.web]\nlocal_addr = \"{}\"", a.local.address()),
+    );
+    lone.wait_for("service is refused service=web reason=\"group key does not match\"");
     let old = crowd.client("old", &with("shared-secret"));
     public(&old);
     let new = crowd.client("new", &with("next"));

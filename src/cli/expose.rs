@@ -81,6 +81,8 @@ impl Expose {
     /// The configuration that it stands for.
     pub fn config(&self, name: &str, token: &str) -> String {
         let host = self.local_host.as_deref().unwrap_or("127.0.0.1");
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        let host = bare.unwrap_or(host);
         let (open, close) = if host.contains(':') { ("[", "]") } else { ("", "") };
         let local = format!("{open}{host}{close}:{}", self.local_port);
         let mut text = String::new();

@@ -61,6 +61,7 @@ struct Wanted {
 
 const FULL: &str = "the server has too many clients";
 const UNPROVEN: &str = "unknown service or wrong token";
+const WRONG_KEY: &str = "group key does not match";
 
 impl Seat {
     /// Of the link `id`.
@@ -142,6 +143,10 @@ impl Seat {
         check_kind(registration, &service)?;
         self.check_link()?;
         let terms = self.terms(link, registration, service.config().token.as_bytes())?;
+        let is_for_members = self.server.config().balancing.is_enabled && !service.config().group_keys.is_empty();
+        if is_for_members && terms.group.is_none() {
+            return Err(No::new(Decline::Unproven, WRONG_KEY));
+        }
         Ok((service, terms))
     }
 
@@ -172,7 +177,7 @@ impl Seat {
             Claim::Busy => return Err(taken()),
             Claim::InUse => return Err(No::new(Decline::Taken, &format!("service '{name}' is already in use"))),
             Claim::Crowded => return Err(No::new(Decline::Unavailable, "the group has too many members")),
-            Claim::WrongKey => return Err(No::new(Decline::Unproven, "group key does not match")),
+            Claim::WrongKey => return Err(No::new(Decline::Unproven, WRONG_KEY)),
             Claim::Contested(incumbent) => {
                 self.later(
                     member.id,

@@ -77,9 +77,12 @@ impl Server {
         member: Member,
         wish: Wish,
     ) -> Result<(), String> {
-        let (config, kind) = (self.config(), service.config().kind);
-        let found = port::resolve(&self.process.names, &config.bind_addr).await;
+        let kind = service.config().kind;
+        let at = self.config();
+        let found = port::resolve(&self.process.names, &at.bind_addr).await;
         let found = found.map_err(|error| format!("cannot listen: {error}"))?;
+        // As it is now: it may have been another one before.
+        let config = self.config();
         let is_wanted = service.port.borrow().is_none() && self.registry.borrow().holds(service.id, member);
         if let Some(range) = config.tunnels.ports(kind).filter(|_| is_wanted) {
             let name = service.config().name.clone();
