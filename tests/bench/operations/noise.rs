@@ -1,4 +1,4 @@
-//! Records of Noise with the pattern that is the default.
+//! Records of Noise with the pattern that is the default, and its handshake.
 
 use std::hint::black_box;
 
@@ -23,11 +23,18 @@ pub fn operations() -> Vec<Operation> {
         remote_public_key: decode_key(&public).ok().map(|key| *key),
         ..noise()
     };
+    let ends = Ends {
+        client: Setup::noise(&client, End::Client).expect("a setup"),
+        server: Setup::noise(&server, End::Server).expect("a setup"),
+    };
     vec![
-        seal("noise: 64 KiB sealed", 64 * 1024, &client, &server),
-        seal_and_open("noise: 64 KiB sealed and opened", 64 * 1024, &client, &server),
-        seal("noise: 64 bytes sealed", 64, &client, &server),
-        seal_and_open("noise: 64 bytes sealed and opened", 64, &client, &server),
+        seal("noise: 64 KiB sealed", 64 * 1024, &ends),
+        seal_and_open("noise: 64 KiB sealed and opened", 64 * 1024, &ends),
+        seal("noise: 64 bytes sealed", 64, &ends),
+        seal_and_open("noise: 64 bytes sealed and opened", 64, &ends),
+        Operation::new("noise: handshake, both ends", 0, move || {
+            black_box(ends.link());
+        }),
     ]
 }
 
@@ -41,16 +48,16 @@ fn noise() -> Noise {
     }
 }
 
-fn seal(name: &'static str, size: usize, client: &Noise, server: &Noise) -> Operation {
-    let (mut from, _) = ready(client, server);
+fn seal(name: &'static str, size: usize, ends: &Ends) -> Operation {
+    let (mut from, _) = ends.link();
     let plain = vec![0x5A; size];
     Operation::new(name, size, move || {
         black_box(from.seal(black_box(&plain)).expect("sealed"));
     })
 }
 
-fn seal_and_open(name: &'static str, size: usize, client: &Noise, server: &Noise) -> Operation {
-    let (mut from, mut to) = ready(client, server);
+fn seal_and_open(name: &'static str, size: usize, ends: &Ends) -> Operation {
+    let (mut from, mut to) = ends.link();
     let plain = vec![0x5A; size];
     Operation::new(name, size, move || {
         let wire = from.seal(black_box(&plain)).expect("sealed");
@@ -58,20 +65,23 @@ fn seal_and_open(name: &'static str, size: usize, client: &Noise, server: &Noise
     })
 }
 
-/// The two ends of a new link.
-fn ready(client: &Noise, server: &Noise) -> (Cover, Cover) {
-    let mut client = cover(client, End::Client);
-    let mut server = cover(server, End::Server);
-    while !(client.is_ready() && server.is_ready()) {
-        speak(&mut client, &mut server);
-        speak(&mut server, &mut client);
-    }
-    (client, server)
+/// What both processes know before.
+struct Ends {
+    client: Setup,
+    server: Setup,
 }
 
-fn cover(config: &Noise, end: End) -> Cover {
-    let setup = Setup::noise(config, end).expect("a setup");
-    setup.cover(end, "", 0).expect("a cover")
+impl Ends {
+    /// The covers of a new link, which is ready.
+    fn link(&self) -> (Cover, Cover) {
+        let mut client = self.client.cover(End::Client, "", 0).expect("a cover");
+        let mut server = self.server.cover(End::Server, "", 0).expect("a cover");
+        while !(client.is_ready() && server.is_ready()) {
+            speak(&mut client, &mut server);
+            speak(&mut server, &mut client);
+        }
+        (client, server)
+    }
 }
 
 fn speak(from: &mut Cover, to: &mut Cover) {
