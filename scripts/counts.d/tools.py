@@ -31,6 +31,7 @@ class Callgrind:
 
     def total(self, out):
         found = re.search(r"^totals: (\d+)$", out.read_text(errors="replace"), re.MULTILINE)
+        out.unlink()  # so that no later run takes it for its own
         if not found:
             raise Failure(f"callgrind has counted nothing of {self.path}")
         return int(found[1])
