@@ -43,12 +43,10 @@ fn counts_what_one_more_operation_takes() {
     };
     let dir = TempDir::new();
     let core = dir.path().join("core");
-    fs::write(&core, CORE).expect("a script");
-    fs::set_permissions(&core, fs::Permissions::from_mode(0o755)).expect("permissions");
-    let table = run(
-        &python,
-        &[SCRIPT, "--only", "core", "--core", core.to_str().expect("ASCII")],
-    );
+    let core = core.to_str().expect("ASCII");
+    // By another process: what this one, or a child of it, has open for writing cannot be run.
+    run(Path::new("/bin/sh"), &["-c", WRITE, core, CORE]);
+    let table = run(&python, &[SCRIPT, "--only", "core", "--core", core]);
     let Some(row) = table.lines().find(|line| line.starts_with("| loop |")) else {
         panic!("{table}");
     };
