@@ -134,6 +134,7 @@ fn what_is_shipped_starts_nothing() {
     let calls = router.start();
     assert!(!calls.contains("procd_open_instance"), "{calls}");
     assert_eq!(router.log(), "");
+    assert!(router.run(&["status"]).1.contains("nothing is enabled"));
     router.write("etc/config", &config.replace("enabled '0'", "enabled '1'"));
     assert!(!router.start().contains("procd_open_instance"));
     assert!(router.log().contains("remote_public_key"), "{}", router.log());
@@ -259,6 +260,84 @@ fn what_is_wrong_is_named_and_harms_no_other() {
             "{wrong}: {log}"
         );
         assert_eq!(router.toml("bad"), "", "{wrong}");
+    }
+}
+
+/// A key of the README by its option's name, and a value of each kind as TOML has it.
+#[test]
+fn every_key_is_written_as_what_it_is() {
+    let Some(router) = Router::with("") else { return };
+    let rows = include_str!("../README.md").lines().filter_map(|line| {
+        let (key, rest) = line.strip_prefix("| `")?.split_once("` | ")?;
+        let key = [
+            "client.services.NAME.",
+            "server.services.NAME.",
+            "client.",
+            "server.",
+            "*.",
+        ]
+        .iter()
+        .find_map(|table| key.strip_prefix(table))?;
+        Some((key, rest.split(" | ").next()?))
+    });
+    let rows = rows.filter(|(key, _)| !key.contains("NAME"));
+    let mut count = 0;
+    for (key, form) in rows {
+        let (value, written) = match form {
+            "true or false" => ("1", "true"),
+            "[first, last]" => ("20000-20001", "[20000, 20001]"),
+            "string" | "path" | "URL, never shown" => ("1", "\"1\""),
+            _ if form.starts_with("number,") || form.starts_with("seconds,") => ("7", "7"),
+            _ => continue,
+        };
+        let lines = ". \"$0\"; key=\"$(key \"$1\")\"; echo \"$key = $(value \"$key\" \"$2\")\"";
+        let mut command = Command::new(&router.shell);
+        command.args(["ash", "-c", lines]).arg(router.path("init"));
+        let output = program::output(command.args([&*key.replace('.', "_"), value]));
+        assert_eq!(String::from_utf8_lossy(&output.stdout), format!("{key} = {written}\n"));
+        count += 1;
+    }
+    assert!(count > 40, "only {count} keys stand in the README");
+}
+
+#[test]
+fn numbers_tables_and_ranges_reach_the_program() {
+    let config = format!(
+        "{HOME}config service 'web'
+    option instance 'home'
+    option local_addr '127.0.0.1:80'
+    option remote_port '20080'
+    option group 'web'
+    option group_key 'x'
+    option weight '2'
+    option health_check_type 'http'
+    option health_check_path '/'
+    option health_check_max_failed '2'
+config server 'hub'
+    option enabled '1'
+    option bind_addr '0.0.0.0:2333'
+    option default_token 'x'
+    option tcp_port_range '20000-20099'
+    option max_tunnels_per_client '5'
+    option load_balancing_enabled '1'
+    option firewall 'wan'
+"
+    );
+    let Some(router) = Router::with(&config) else { return };
+    let calls = router.start();
+    let has = |feature: &str| {
+        let output = program::output(rig::pinhole(Role::Client).arg("--version"));
+        String::from_utf8_lossy(&output.stdout).contains(feature)
+    };
+    if has("groups") && has("server") {
+        assert_eq!(router.log(), "");
+        assert!(calls.contains("procd_open_instance home") && calls.contains("procd_open_instance hub"));
+        assert!(router.toml("home").contains("health_check.max_failed = 2\n"));
+        assert!(router.toml("hub").contains("load_balancing.enabled = true\n"));
+        assert!(
+            calls.contains("json_add_string proto tcp\njson_add_string dest_port 20000-20099\n"),
+            "{calls}"
+        );
     }
 }
 
