@@ -5,12 +5,14 @@ mod rig;
 use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::process::Command;
-use std::sync::{Arc, Mutex};
 
 use rig::crowd::TOKEN;
 use rig::json::Json;
 use rig::program::find;
-use rig::{Crowd, Local, PATIENCE, Process, TempDir, Transport, World, address, certificates, eventually, visitor};
+use rig::receiver::TAKEN;
+use rig::{
+    Crowd, Local, PATIENCE, Process, Receiver, TempDir, Transport, World, address, certificates, eventually, visitor,
+};
 
 fn server(balancing: &str) -> Crowd {
     Crowd::new(&text(balancing))
@@ -35,47 +37,6 @@ fn member(local: SocketAddr, webhook: &str) -> String {
          health_check = {{ type = \"tcp\", interval_secs = 1, max_failed = 2{webhook} }}\n"
     )
 }
-
-/// Somebody who is told things, and keeps the requests.
-struct Receiver {
-    local: Local,
-    requests: Arc<Mutex<Vec<String>>>,
-}
-
-impl Receiver {
-    fn new(answer: &'static str) -> Receiver {
-        let requests = Arc::new(Mutex::new(Vec::new()));
-        let kept = requests.clone();
-        let local = Local::serve(move |mut stream| {
-            let (mut all, mut bytes) = (Vec::new(), [0; 4096]);
-            while !all.ends_with(b"}") {
-                match stream.read(&mut bytes) {
-                    Ok(n @ 1..) => all.extend_from_slice(&bytes[..n]),
-                    _ => return,
-                }
-            }
-            kept.lock()
-                .expect("whole requests")
-                .push(String::from_utf8(all).expect("text"));
-            if answer.is_empty() {
-                // Says nothing until the other side has enough.
-                while let Ok(1..) = stream.read(&mut bytes) {}
-            }
-            let _ = stream.write_all(answer.as_bytes());
-        });
-        Receiver { local, requests }
-    }
-
-    fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.local.address())
-    }
-
-    fn requests(&self) -> Vec<String> {
-        self.requests.lock().expect("whole requests").clone()
-    }
-}
-
-const TAKEN: &str = "HTTP/1.1 204 No Content\r\n\r\n";
 
 /// A local service that is there, or not.
 fn at_door() -> (Local, SocketAddr) {
@@ -159,7 +120,7 @@ fn a_receiver_behind_https_is_told_if_its_certificate_is_good() {
     certificates::issue(dir.path(), "ca", "bad", "DNS:elsewhere.test");
     let fronts = address::free_ports(ip, 2);
     let front = |at: SocketAddr, name: &str| {
-        let to = receiver.local.address();
+        let to = receiver.address();
         format!(
             "server {{ listen {at} ssl; ssl_certificate {name}.pem; ssl_certificate_key {name}.key;
              location / {{ proxy_pass http://{to}; }} }}"

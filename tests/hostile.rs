@@ -2,9 +2,7 @@
 
 mod rig;
 
-use std::io::{Read, Write};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 use pinhole::limits;
@@ -12,7 +10,8 @@ use pinhole::proto::terms::key_hash;
 use pinhole::proto::{Check, Membership, Terms, Wish};
 
 use rig::crowd::TOKEN;
-use rig::{Crowd, Local, PATIENCE, Peer, Signal, eventually, field, local, visitor};
+use rig::receiver::TAKEN;
+use rig::{Crowd, Local, PATIENCE, Peer, Receiver, Signal, eventually, field, local, visitor};
 
 /// Terms of a member of a group of its own, at any port.
 fn member(webhook: &str) -> Terms {
@@ -33,29 +32,8 @@ fn member(webhook: &str) -> Terms {
     }
 }
 
-/// Counts whom it is told of, and answers unless it `hangs`.
-fn receiver(hangs: bool) -> (Local, Arc<AtomicUsize>) {
-    let count = Arc::new(AtomicUsize::new(0));
-    let counted = count.clone();
-    let local = Local::serve(move |mut stream| {
-        let (mut all, mut bytes) = (Vec::new(), [0; 4096]);
-        while !all.ends_with(b"}") {
-            match stream.read(&mut bytes) {
-                Ok(n @ 1..) => all.extend_from_slice(&bytes[..n]),
-                _ => return,
-            }
-        }
-        counted.fetch_add(1, Ordering::SeqCst);
-        match hangs {
-            true => while let Ok(1..) = stream.read(&mut bytes) {},
-            false => drop(stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n")),
-        }
-    });
-    (local, count)
-}
-
-fn server(operator: &Local, more: &str) -> Crowd {
-    let url = format!("http://{}/", operator.address());
+fn server(operator: &Receiver, more: &str) -> Crowd {
+    let url = operator.url("/");
     Crowd::new(&format!(
         "default_token = \"{TOKEN}\"\ntcp_port_range = [20000, 20009]\n{more}\n[server.load_balancing]\n\
          enabled = true\nmember_webhooks = \"any\"\nalert_webhook_url = \"{url}\"\n[server.services]"
@@ -69,7 +47,7 @@ fn ration(began: Instant) -> usize {
 
 #[test]
 fn services_that_come_and_go_fill_no_log_and_raise_few_alerts() {
-    let ((operator, told), began) = (receiver(false), Instant::now());
+    let (operator, began) = (Receiver::new(TAKEN), Instant::now());
     let crowd = server(&operator, "");
     let mut peer = Peer::meet(crowd.control(), 1);
     for id in 0..200 {
@@ -83,19 +61,19 @@ fn services_that_come_and_go_fill_no_log_and_raise_few_alerts() {
     for words in ["service is up", "service is down", "group has no healthy member"] {
         assert!((1..=ration(began)).contains(&said(words)), "{words}: {}", said(words));
     }
-    assert!(told.load(Ordering::SeqCst) <= ration(began));
+    assert!(operator.requests().len() <= ration(began));
 }
 
 #[test]
 fn the_operator_is_told_whatever_members_want_to_be_told() {
-    let ((operator, told), (silent, hanging)) = (receiver(true), receiver(true));
+    let (operator, silent) = (Receiver::new(""), Receiver::new(""));
     let crowd = server(&operator, "max_tunnels_per_client = 0");
     let mut peer = Peer::meet(crowd.control(), 1);
     let count = limits::MAX_ALERTS as u16 + 10;
     for id in 0..count {
         let terms = Terms {
             check: Some(Check::Tcp),
-            ..member(&format!("http://{}/{id}", silent.address()))
+            ..member(&silent.url(&format!("/{id}")))
         };
         peer.register(id, &id.to_string(), TOKEN, &terms);
         assert_eq!(peer.answer(id), Ok(()));
@@ -103,9 +81,9 @@ fn the_operator_is_told_whatever_members_want_to_be_told() {
     for fall in 1..=3 {
         peer.report(0, true);
         peer.report(0, false);
-        eventually("the operator is told", PATIENCE, || told.load(Ordering::SeqCst) == fall);
+        eventually("the operator is told", PATIENCE, || operator.requests().len() == fall);
     }
-    assert!(hanging.load(Ordering::SeqCst) <= limits::MAX_ALERTS);
+    assert!(silent.requests().len() <= limits::MAX_ALERTS);
 }
 
 #[test]
@@ -157,7 +135,7 @@ fn who_gets_what_another_has_left_ends_nothing_else() {
 
 #[test]
 fn a_flood_of_health_ends_its_link() {
-    let (operator, _told) = receiver(false);
+    let operator = Receiver::new(TAKEN);
     let crowd = server(&operator, "");
     let mut peer = Peer::meet(crowd.control(), 1);
     let terms = Terms {
