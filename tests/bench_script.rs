@@ -4,10 +4,9 @@ mod rig;
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use rig::json::Json;
-use rig::program::{find, run};
+use rig::program::{find, refuses, run};
 use rig::{Role, TempDir, pinhole};
 
 #[test]
@@ -51,14 +50,7 @@ fn what_is_wrong_is_said_in_one_line() {
         ("--only=all", "the measures are tcp1,tcp8,udp,http,rtt,mem"),
         ("--show=/nowhere", "No such file"),
     ] {
-        let output = Command::new(&python).arg(SCRIPT).arg(argument).output();
-        let output = output.expect("python3 starts");
-        let words = String::from_utf8_lossy(&output.stderr);
-        assert!(!output.status.success(), "{argument} is accepted");
-        assert!(
-            words.contains(right) && words.lines().count() == 1,
-            "{argument}: {words}"
-        );
+        refuses(&python, &[SCRIPT, argument], right);
     }
 }
 

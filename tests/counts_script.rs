@@ -6,9 +6,8 @@ mod rig;
 mod operations;
 
 use std::path::Path;
-use std::process::Command;
 
-use rig::program::{find, run};
+use rig::program::{find, refuses, run};
 use rig::{Role, TempDir, pinhole};
 
 #[test]
@@ -67,14 +66,7 @@ fn what_is_wrong_is_said_in_one_line() {
         ("--only=all", "the measures are core,up,down,exchange,connection"),
         ("--core=/nowhere", "No such file"),
     ] {
-        let output = Command::new(&python).args([SCRIPT, argument]).output();
-        let output = output.expect("python3 starts");
-        let words = String::from_utf8_lossy(&output.stderr);
-        assert!(!output.status.success(), "{argument} is accepted");
-        assert!(
-            words.contains(right) && words.lines().count() == 1,
-            "{argument}: {words}"
-        );
+        refuses(&python, &[SCRIPT, argument], right);
     }
 }
 

@@ -46,6 +46,18 @@ pub fn run(program: &Path, arguments: &[&str]) -> String {
     words
 }
 
+/// Runs `program`, which has to fail and to say why in one line that has `words`.
+#[track_caller]
+pub fn refuses(program: &Path, arguments: &[&str], words: &str) {
+    let output = output(Command::new(program).args(arguments));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "{arguments:?} are accepted");
+    assert!(
+        said.contains(words) && said.lines().count() == 1,
+        "{arguments:?}: {said}"
+    );
+}
+
 /// Runs `command` to its end, whatever that is.
 #[track_caller]
 pub fn output(command: &mut Command) -> Output {
