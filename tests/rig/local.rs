@@ -18,6 +18,10 @@ pub struct Local {
     listening: Option<JoinHandle<()>>,
 }
 
+/// Connections that wait to be accepted. The 128 of the standard library overflow when thousands come at once, and what
+/// comes next depends on the kernel: it may answer with a cookie, and then with a reset.
+const BACKLOG: i32 = 4096;
+
 /// A service whose connections the test handles itself, in the order of their arrival.
 pub struct Door {
     local: Local,
@@ -60,6 +64,7 @@ impl Local {
 
     fn on(listener: TcpListener, handle: impl Fn(TcpStream) + Send + Sync + 'static) -> Local {
         let address = listener.local_addr().expect("its own address");
+        SockRef::from(&listener).listen(BACKLOG).expect("a longer queue");
         let accepting = listener.try_clone().expect("a second handle");
         let listening = thread::spawn(move || accept(&accepting, Arc::new(handle)));
         Local {
