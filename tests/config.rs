@@ -505,7 +505,16 @@ mod both_roles {
         }
         let text = "[server]\nbind_addr = 'x:1'\nservices = {}\n[server.load_balancing]\nenabled = true\n";
         match config::available(config::Group::Feature).contains(&"groups") {
-            true => assert!(server(text).balancing.is_enabled),
+            true => {
+                assert!(server(text).balancing.is_enabled);
+                let https = format!("{text}alert_webhook_url = 'https://hunter2/'");
+                match has_transport("tls") {
+                    true => assert!(server(&https).balancing.webhook.is_some()),
+                    false => {
+                        assert!(error(&https).contains("alert_webhook_url: is https and cannot be used: transport"))
+                    }
+                }
+            }
             false => assert!(
                 error(text).contains("server.load_balancing: cannot be used: feature `groups` is not in this build"),
                 "{}",

@@ -461,6 +461,23 @@ fn balancing_is_switched_off_and_on_by_a_reload() {
         (answer(first), answer(second)) == (Some('a'), Some('b'))
     });
     one.wait_for("the server does not balance: this client is alone with its service service=web");
+    // And now they share one again, and nobody who is there is cut.
+    let mut visitor = visitor::connect(second);
+    visitor.write_all(b"hel").expect("room to send");
+    let marks = [&one, &two].map(|client| client.log().mark());
+    crowd.reload(&text("", ""));
+    let [first, second] = addresses(marks);
+    assert_eq!(first, second);
+    eventually("both are asked", PATIENCE, || {
+        a.told() > 0 && answer(first) == Some('a')
+    });
+    eventually("both are asked", PATIENCE, || {
+        b.told() > 0 && answer(first) == Some('b')
+    });
+    assert_eq!(
+        rig::receive(&visitor, 4).expect("an answer"),
+        rig::receive(&b"bhel"[..], 4).expect("bytes")
+    );
 }
 
 #[test]
@@ -482,6 +499,7 @@ fn a_service_that_hangs_is_not_well() {
     crowd.server.wait_for("member is healthy service=web .. healthy=1");
     hangs.store(true, Ordering::SeqCst);
     crowd.server.wait_for("member is not healthy service=web .. healthy=0");
+    client.wait_for("WARN  client: local service is not well service=web failures=2 (timed out)");
     assert_eq!(visitor::end(&visitor::connect(at)), visitor::End::Closed);
     let mark = crowd.server.log().mark();
     hangs.store(false, Ordering::SeqCst);
@@ -515,6 +533,7 @@ fn the_health_of_a_service_of_one_client_is_told_and_decides_nothing() {
     };
     eventually("both say that it is well", PATIENCE, || told("\"healthy\":true"));
     a.set_well(false);
+    client.wait_for("WARN  client: local service is not well service=web failures=2 (the answer is 503)");
     eventually("both say that it is not", PATIENCE, || told("\"healthy\":false"));
     assert_eq!(answer(at), Some('a'));
 }

@@ -3,7 +3,6 @@
 use std::io;
 use std::rc::Rc;
 
-use log::debug;
 use tokio::time::Instant;
 
 use crate::config::{HealthCheck, Local};
@@ -45,25 +44,21 @@ async fn look_after(client: Rc<Client>, service: Rc<Service>, check: HealthCheck
     let mut health = Health::new(check.max_failed);
     loop {
         let next = Instant::now() + check.interval;
-        let is_good = tokio::time::timeout(check.timeout, look(&client, &service, &check)).await;
-        let is_good = matches!(is_good, Ok(Ok(true)));
-        if let Some((is_healthy, failures)) = health.on_probe(is_good) {
-            debug!(
-                "health service={} healthy={is_healthy} failures={failures}",
-                service.config().name
-            );
-            service.health.set(Some((is_healthy, failures)));
+        let found = tokio::time::timeout(check.timeout, look(&client, &service, &check)).await;
+        let found = found.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        if let Some((is_healthy, failures)) = health.on_probe(found.is_ok()) {
+            service.on_health(found.err(), failures);
             report(&client, &service, is_healthy, failures);
         }
         tokio::time::sleep_until(next).await;
     }
 }
 
-/// Whether it is well now.
-async fn look(client: &Client, service: &Service, check: &HealthCheck) -> io::Result<bool> {
+/// Whether it is well now; the error says why not.
+async fn look(client: &Client, service: &Service, check: &HealthCheck) -> io::Result<()> {
     let socket = reach(client, service, &check.addr).await?;
     if check.kind == Some(Check::Tcp) {
-        return Ok(true);
+        return Ok(());
     }
     let request = format!(
         "GET {} HTTP/1.0\r\nHost: {}\r\nUser-Agent: pinhole-health-check\r\nConnection: close\r\n\r\n",
@@ -71,7 +66,11 @@ async fn look(client: &Client, service: &Service, check: &HealthCheck) -> io::Re
     );
     let mut wire = Wire::new(socket, Cover::Plain);
     let status = http::ask(&mut wire, request.as_bytes()).await?;
-    Ok(!check.expects_success || (200..300).contains(&status))
+    match status {
+        200..300 => Ok(()),
+        _ if !check.expects_success => Ok(()),
+        _ => Err(io::Error::other(format!("the answer is {status}"))),
+    }
 }
 
 async fn reach(client: &Client, service: &Service, at: &Local) -> io::Result<Socket> {

@@ -58,7 +58,7 @@ fn server(block: &Section<'_>, faults: &mut Faults<'_>) -> Server {
         transport: transport(&block.section("transport"), Role::Server, faults),
         services,
         tunnels: groups::tunnels(block, default_token, faults),
-        balancing: groups::balancing(block),
+        balancing: groups::balancing(block, faults),
         inputs: faults.inputs.clone(),
         control_socket: block.path("control_socket", faults),
     }

@@ -8,7 +8,7 @@ use toml::de::DeValue;
 use super::build::Section;
 use super::check::number;
 use super::errors::Faults;
-use super::{Kind, Local, Secret, Url};
+use super::{Group, Kind, Local, Secret, Url, require};
 use crate::proto::terms::{Check, KeyHash, key_hash};
 
 /// What clients may name themselves, and how much there may be of anything.
@@ -166,11 +166,21 @@ pub(super) fn ports(value: &DeValue<'_>) -> Result<Option<Ports>, String> {
     }
 }
 
-pub(super) fn balancing(block: &Section<'_>) -> Balancing {
+pub(super) fn balancing(block: &Section<'_>, faults: &mut Faults<'_>) -> Balancing {
     let section = block.section("load_balancing");
+    let webhook = section.text("alert_webhook_url").and_then(|url| Url::parse(url).ok());
+    if webhook.as_ref().is_some_and(|url| url.is_tls)
+        && let Err(text) = require(Group::Transport, "tls")
+    {
+        section.lacks(
+            "alert_webhook_url",
+            &format!("is https and cannot be used: {text}"),
+            faults,
+        );
+    }
     Balancing {
         is_enabled: section.flag("enabled"),
-        webhook: section.text("alert_webhook_url").and_then(|url| Url::parse(url).ok()),
+        webhook,
         member_webhooks: match section.word("member_webhooks") {
             "off" => MemberWebhooks::Off,
             "any" => MemberWebhooks::Any,

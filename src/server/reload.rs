@@ -52,9 +52,12 @@ impl Server {
         }
         self.move_services(new).await;
         self.protect(new);
+        // Who named a group that nobody asked for may do so again.
+        let is_new_link_due =
+            changes.contains(&Change::Links) || new.balancing.is_enabled && !self.config().balancing.is_enabled;
         *self.config.borrow_mut() = Rc::new(new.clone());
         self.review();
-        if changes.contains(&Change::Links) {
+        if is_new_link_due {
             self.renew_links();
         }
     }
