@@ -139,3 +139,75 @@ unsafe extern "C" fn pthread_setname_np(_own: libc::pthread_t, name: *const libc
     // SAFETY: as the caller promises.
     unsafe { libc::prctl(libc::PR_SET_NAME, name) }
 }
+
+/// What the C library's resolver reads numbers with, those of addresses and of resolv.conf: each begins with a digit. musl's
+/// own would bring a reader of formatted files along: 2 KB on ARM.
+///
+/// # Safety
+/// `text` ends with 0, and `end` is a place for a pointer.
+#[cfg(target_env = "musl")]
+#[unsafe(no_mangle)]
+unsafe extern "C" fn strtoul(
+    text: *const libc::c_char,
+    end: *mut *const libc::c_char,
+    base: libc::c_int,
+) -> libc::c_ulong {
+    // SAFETY: as the caller promises; the number ends within the text.
+    unsafe {
+        let (value, length) = number(std::ffi::CStr::from_ptr(text).to_bytes(), base == 0);
+        *end = text.add(length);
+        value.into()
+    }
+}
+
+/// See [`strtoul`]. Of numbers of interfaces, which have 32 bits.
+///
+/// # Safety
+/// As there.
+#[cfg(target_env = "musl")]
+#[unsafe(no_mangle)]
+unsafe extern "C" fn strtoull(
+    text: *const libc::c_char,
+    end: *mut *const libc::c_char,
+    base: libc::c_int,
+) -> libc::c_ulonglong {
+    // SAFETY: as the caller promises.
+    unsafe { strtoul(text, end, base).into() }
+}
+
+/// A number and how many bytes of `text` it has; one that is too large is the largest. `is_free`: it may be hexadecimal
+/// (0x) or octal (0).
+#[cfg(any(test, target_env = "musl"))]
+fn number(text: &[u8], is_free: bool) -> (u32, usize) {
+    let (base, mut length) = match text {
+        [b'0', b'x' | b'X', digit, ..] if is_free && digit.is_ascii_hexdigit() => (16, 2),
+        [b'0', ..] if is_free => (8, 0),
+        _ => (10, 0),
+    };
+    let mut value = 0_u32;
+    while let Some(digit) = text.get(length).and_then(|byte| char::from(*byte).to_digit(base)) {
+        value = value.saturating_mul(base).saturating_add(digit);
+        length += 1;
+    }
+    (value, length)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::number;
+
+    #[test]
+    fn numbers_are_read_as_c_reads_them() {
+        assert_eq!(number(b"", true), (0, 0));
+        assert_eq!(number(b"x", true), (0, 0));
+        assert_eq!(number(b"10.1", true), (10, 2));
+        assert_eq!(number(b"010.1", true), (8, 3));
+        assert_eq!(number(b"010 ", false), (10, 3));
+        assert_eq!(number(b"0x1F.", true), (31, 4));
+        assert_eq!(number(b"0xg", true), (0, 1));
+        assert_eq!(number(b"0x1", false), (0, 1));
+        assert_eq!(number(b"09", true), (0, 1));
+        assert_eq!(number(b"4294967295", false), (u32::MAX, 10));
+        assert_eq!(number(b"42949672960", false), (u32::MAX, 11));
+    }
+}
