@@ -3,6 +3,7 @@
 use std::io;
 use std::rc::Rc;
 
+use log::{info, warn};
 use tokio::time::Instant;
 
 use crate::config::{HealthCheck, Local};
@@ -47,10 +48,26 @@ async fn look_after(client: Rc<Client>, service: Rc<Service>, check: HealthCheck
         let found = tokio::time::timeout(check.timeout, look(&client, &service, &check)).await;
         let found = found.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
         if let Some((is_healthy, failures)) = health.on_probe(found.is_ok()) {
-            service.on_health(found.err(), failures);
+            note(&service, found.err(), failures);
             report(&client, &service, is_healthy, failures);
         }
         tokio::time::sleep_until(next).await;
+    }
+}
+
+/// The service is well from now on, or is not, for this reason, which was found so often in a row.
+fn note(service: &Service, wrong: Option<io::Error>, failures: u32) {
+    let name = &service.config().name;
+    service.health.set(Some((wrong.is_none(), failures)));
+    match wrong {
+        None => {
+            info!("local service is well service={name}");
+            service.last_error.borrow_mut().clear();
+        }
+        Some(error) => {
+            warn!("local service is not well service={name} failures={failures} ({error})");
+            *service.last_error.borrow_mut() = format!("health check: {error}");
+        }
     }
 }
 

@@ -176,22 +176,6 @@ impl Service {
         *self.last_error.borrow_mut() = why;
     }
 
-    /// The local service is well from now on, or is not, for this reason, which was found so often in a row.
-    pub fn on_health(&self, wrong: Option<io::Error>, failures: u32) {
-        let name = &self.config().name;
-        self.health.set(Some((wrong.is_none(), failures)));
-        match wrong {
-            None => {
-                log::info!("local service is well service={name}");
-                self.last_error.borrow_mut().clear();
-            }
-            Some(error) => {
-                log::warn!("local service is not well service={name} failures={failures} ({error})");
-                *self.last_error.borrow_mut() = format!("health check: {error}");
-            }
-        }
-    }
-
     /// What the local service is to read before the visitor's first byte.
     pub fn preface(&self, protocol: Protocol, visit: Visit) -> Vec<u8> {
         let version = match self.config().proxy_protocol {
