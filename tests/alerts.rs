@@ -178,7 +178,14 @@ fn the_departure_of_the_last_healthy_member_is_told() {
     assert!(operator.requests()[0].contains("\"member_count\":1"));
     drop(two);
     crowd.server.wait_for("service is down service=web ");
-    assert_eq!(operator.requests().len(), 1);
+    // Who leaves last tells of it only if it was well: the first one here was not.
+    let mark = crowd.server.log().mark();
+    let mut three = crowd.client("three", &member(at, ""));
+    healthy(&crowd, mark);
+    three.kill();
+    eventually("it is told", PATIENCE, || operator.requests().len() > 1);
+    let requests = operator.requests();
+    assert!(requests[1].contains("\"member_count\":0") && requests.len() == 2);
 }
 
 #[test]
@@ -231,7 +238,7 @@ fn a_receiver_that_hangs_or_fails_delays_nobody() {
     drop(local);
     eventually("the silent one is told", PATIENCE, || !silent.requests().is_empty());
     // All goes on while it hangs.
-    let _local = Local::serve_at(at, |mut stream| drop(stream.write_all(b"hello")));
+    let local = Local::serve_at(at, |mut stream| drop(stream.write_all(b"hello")));
     healthy(&crowd, mark);
     let mut words = String::new();
     let mut stream = visitor::connect(crowd.at(20_000));
@@ -240,9 +247,13 @@ fn a_receiver_that_hangs_or_fails_delays_nobody() {
     crowd
         .server
         .wait_for("alert was not taken url=http://127. .. status=500");
-    crowd
-        .server
-        .wait_for("alert is lost url=http://127. .. no answer in 5 s");
+    let lost = "alert is lost url=http://127. .. no answer in 5 s";
+    crowd.server.wait_for(lost);
+    // Until the next fall, which is told to its end, nothing was tried again.
+    let mark = crowd.server.log().mark();
+    drop(local);
+    crowd.server.log().wait_after(mark, lost);
+    assert_eq!((silent.requests().len(), angry.requests().len()), (2, 2));
 }
 
 #[test]

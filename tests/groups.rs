@@ -10,7 +10,7 @@ use std::thread;
 
 use rig::crowd::TOKEN;
 use rig::json::Json;
-use rig::{Crowd, Local, PATIENCE, Process, Responder, Role, Signal, datagrams, eventually, field, visitor};
+use rig::{Crowd, Local, PATIENCE, Process, Responder, Role, Signal, datagrams, eventually, field, inspect, visitor};
 
 /// What `shared-secret` hashes to.
 const HASH: &str = "d3046ecc8dd3242adf62801a33ef1004003b01b4c8f558df72e637da30321ccd";
@@ -127,6 +127,7 @@ fn two_clients_share_a_port_and_one_left_serves_all() {
     let at = public(&one);
     let two = crowd.client("two", &member(b.local.address(), ""));
     assert_eq!(public(&two), at);
+    assert_eq!(inspect::listeners(&crowd.server, at), 1);
     let got = answers(at, 200);
     assert!(got.iter().all(|n| (40..=160).contains(n)), "{got:?}");
     assert_eq!([a.told(), b.told()], got);
@@ -596,5 +597,5 @@ fn a_full_range_takes_members_and_no_groups() {
     let other = crowd.client("other", &lines.replace("\"pool\"", "\"swamp\""));
     other.wait_for("service is refused service=web reason=\"no TCP ports available\"");
     let wish = crowd.client("wish", &lines.replace("remote_port = 0", "remote_port = 20001"));
-    wish.wait_for("service is refused service=web reason=\"port 20001 is not in tcp_port_range\"");
+    wish.wait_for("service is refused service=web reason=\"port 20001 is not in tcp_port_range [20000, 20000]\"");
 }

@@ -71,9 +71,24 @@ fn a_port_that_is_wanted_is_given_or_refused_in_words() {
     let lines = [tcp("b", at, 20_001), tcp("c", at, 25), tcp("d", at, 20_100)];
     let other = crowd.client("other", &lines.concat());
     other.wait_for("service is refused service=b reason=\"port 20001 is taken\"");
-    other.wait_for("service is refused service=c reason=\"port 25 is not in tcp_port_range\"");
-    other.wait_for("service is refused service=d reason=\"port 20100 is not in tcp_port_range\"");
+    other.wait_for("service is refused service=c reason=\"port 25 is not in tcp_port_range [20000, 20001]\"");
+    other.wait_for("service is refused service=d reason=\"port 20100 is not in tcp_port_range [20000, 20001]\"");
     visitor::echo(&visitor::connect(crowd.at(20_001)), b"hello");
+}
+
+#[test]
+fn the_same_refusal_is_said_once() {
+    let text = format!("default_token = \"{TOKEN}\"\n{RANGES}\n[server.services]");
+    let crowd = Crowd::with_variables(&text, &[("RUST_LOG", "debug")]);
+    let _client = crowd.client("client", &tcp("a", crowd.control(), 25));
+    crowd
+        .server
+        .wait_for("DEBUG server: registration is refused service=a ");
+    let said = crowd
+        .server
+        .log()
+        .all("WARN  server: registration is refused service=a ");
+    assert_eq!(said.len(), 1);
 }
 
 #[test]

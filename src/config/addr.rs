@@ -180,7 +180,7 @@ fn check_name<'a>(host: &'a str, port: &str) -> Result<&'a str, String> {
     let is_wrong = |b: u8| matches!(b, b'@' | b'?' | b'[' | b']' | b',');
     if host.is_empty() {
         Err(format!(
-            "has no host; write `0.0.0.0:{port}` or `[::]:{port}` for every address of this machine"
+            "has no host; every address of this machine, to listen at, is `0.0.0.0:{port}` or `[::]:{port}`"
         ))
     } else if host.contains(':') {
         Err(format!("has an IPv6 address without brackets; write `[{host}]:{port}`"))

@@ -18,7 +18,7 @@ use super::group::{Group, hash};
 
 /// Names a service, through all changes of the configuration; none is used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ServiceId(pub u32);
+pub struct ServiceId(pub u64);
 
 /// Names a link of this server; a later one has a larger number.
 pub type LinkId = u64;

@@ -196,7 +196,7 @@ impl Seat {
 
     /// Says no; to a link that has proven nothing after a while.
     fn refuse(&self, link: &Rc<Link>, registration: &Registration, no: &No) {
-        self.server.log_refusal(link, registration, no);
+        self.server.log_refusal(link, registration, no, &self.voice);
         let (id, code) = (registration.id, no.code);
         if link.is_proven() {
             return link.decline(id, code, &no.to_client);
@@ -344,7 +344,7 @@ impl Server {
             }
             Err(words) => {
                 let no = No::new(Decline::Unavailable, &words);
-                self.log_refusal(link, registration, &no);
+                self.log_refusal(link, registration, &no, &service.voice);
                 link.decline(registration.id, no.code, &no.to_client);
                 let (now, mut left) = (self.process.now(), Left::default());
                 self.registry.borrow_mut().withdraw(now, service.id, *member, &mut left);
@@ -450,7 +450,7 @@ impl Server {
         );
         if !won {
             let no = taken();
-            self.log_refusal(link, registration, &no);
+            self.log_refusal(link, registration, &no, &service.voice);
             return link.decline(registration.id, no.code, &no.to_client);
         }
         if !alive {
@@ -460,16 +460,18 @@ impl Server {
     }
 
     /// Warns; but not each time the same.
-    fn log_refusal(&self, link: &Rc<Link>, registration: &Registration, no: &No) {
+    fn log_refusal(&self, link: &Rc<Link>, registration: &Registration, no: &No, voice: &Voice) {
+        let (name, peer, reason) = (&registration.name, link.who(), &no.to_log);
         let level = match self.services.named(&registration.name) {
             Some(service) => {
                 service.last_error.replace(no.to_log.clone());
                 service.declines.borrow_mut().level(&no.to_log)
             }
-            None if self.strangers.borrow_mut().may_log(self.process.now()) => Level::Warn,
-            None => Level::Debug,
+            None => match voice.refusals.borrow_mut().level(&format!("{name} {reason}")) {
+                Level::Warn if !self.strangers.borrow_mut().may_log(self.process.now()) => Level::Debug,
+                level => level,
+            },
         };
-        let (name, peer, reason) = (&registration.name, link.who(), &no.to_log);
         log::log!(
             level,
             "registration is refused service={name} peer={peer} reason=\"{reason}\""

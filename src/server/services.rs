@@ -18,7 +18,7 @@ use super::registry::ServiceId;
 #[derive(Default)]
 pub struct Services {
     list: RefCell<SortedMap<ServiceId, Rc<Service>>>,
-    next: Cell<u32>,
+    next: Cell<u64>,
 }
 
 /// How much is said of what clients can make happen as often as they like. A service of the configuration has its own;
@@ -29,6 +29,8 @@ pub struct Voice {
     pub lines: RefCell<Ration>,
     /// To those who want to know that nobody of its group is healthy.
     pub alerts: RefCell<Ration>,
+    /// In the log: that there can be no such service.
+    pub refusals: RefCell<Repeats>,
 }
 
 /// One service.

@@ -41,7 +41,10 @@ impl Server {
             return no(format!("{key} is disabled"));
         };
         if wish.is_must && !range.contains(wish.port) {
-            return no(format!("port {} is not in {key}", wish.port));
+            return no(format!(
+                "port {} is not in {key} [{}, {}]",
+                wish.port, range.first, range.last
+            ));
         }
         let mut registry = self.registry.borrow_mut();
         let wanted = Tunnel::of(kind, link.instance(), &registration.name, terms);

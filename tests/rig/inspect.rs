@@ -47,6 +47,15 @@ pub fn connections(process: &Process, peer: SocketAddr) -> usize {
     found.map(|row| row.inode).collect::<HashSet<_>>().len()
 }
 
+/// Sockets of a process that listen at `address`.
+pub fn listeners(process: &Process, address: SocketAddr) -> usize {
+    let table = table(process, address);
+    let (address, own) = (hex(address), sockets(process));
+    let rows = table.lines().filter_map(|line| row(line, "0A"));
+    rows.filter(|row| row.local == address && own.contains_key(row.inode))
+        .count()
+}
+
 /// A handle of a process's one established TCP connection that has `address` at either end. Not allowed everywhere.
 pub fn connection(process: &Process, address: SocketAddr) -> io::Result<Socket> {
     let table = table(process, address);
@@ -82,8 +91,13 @@ struct Row<'a> {
 }
 
 fn established(line: &str) -> Option<Row<'_>> {
+    row(line, "01")
+}
+
+/// A line of a socket in `state`, as the kernel numbers them.
+fn row<'a>(line: &'a str, state: &str) -> Option<Row<'a>> {
     let columns: Vec<_> = line.split_whitespace().collect();
-    (columns.get(3)? == &"01").then_some(Row {
+    (*columns.get(3)? == state).then_some(Row {
         local: columns[1],
         peer: columns[2],
         inode: columns.get(9)?,
