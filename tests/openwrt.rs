@@ -131,7 +131,8 @@ network_get_device() { eval "$1=\$(value_of \"\$2\" 4)"; }
 fn what_is_shipped_starts_nothing() {
     let config = include_str!("../scripts/package.d/openwrt/pinhole.config");
     let Some(router) = Router::with(config) else { return };
-    let calls = router.start();
+    let (_, words, calls) = router.run(&["start"]);
+    assert!(words.contains("nothing is enabled"), "{words}");
     assert!(!calls.contains("procd_open_instance"), "{calls}");
     assert_eq!(router.log(), "");
     assert!(router.run(&["status"]).1.contains("nothing is enabled"));
@@ -259,6 +260,8 @@ fn what_is_wrong_is_named_and_harms_no_other() {
             log.contains(words) && log.contains("client 'bad' is not applied"),
             "{wrong}: {log}"
         );
+        // That file is gone.
+        assert!(!log.contains(".pinhole-bad.toml"), "{wrong}: {log}");
         assert_eq!(router.toml("bad"), "", "{wrong}");
     }
 }

@@ -360,7 +360,7 @@ fn debian() -> Option<TempDir> {
         for name in bin sbin lib lib64; do ln -s usr/$name $name; done
         touch var/lib/dpkg/status etc/passwd etc/gshadow etc/login.defs dev/null
         echo root:x:0: >etc/group; printf 'group: files\\n' >etc/nsswitch.conf
-        for name in sh getent groupadd stat chgrp; do
+        for name in sh getent groupadd stat chgrp rm; do
             file=$(command -v $name); cp -L \"$file\" \"usr/bin/$name\"
             for library in $(ldd \"$file\" | grep -o '/[^ ]*'); do
                 mkdir -p \".$(dirname \"$library\")\"; cp -L \"$library\" \".$library\"
@@ -417,6 +417,10 @@ fn the_deb_installs_upgrades_and_goes() {
         "find usr/bin/pinhole usr/lib/systemd etc/pinhole 2>/dev/null | sort || true",
     );
     assert_eq!(left, "etc/pinhole\netc/pinhole/client.toml\netc/pinhole/server.toml\n");
+    let wants = "etc/systemd/system/multi-user.target.wants";
+    let line = format!("mkdir -p {wants}; ln -s nothing {wants}/pinhole@client.service");
+    shell(root.path(), &line);
     dpkg("-P pinhole");
     assert_eq!(shell(root.path(), "ls etc/pinhole 2>/dev/null || echo gone"), "gone\n");
+    assert_eq!(shell(root.path(), &format!("ls {wants}")), "");
 }
