@@ -202,7 +202,7 @@ impl fmt::Write for Escaped<'_> {
 }
 
 /// Controls, and what reorders or breaks a line on the reader's screen.
-fn is_unsafe(c: char) -> bool {
+pub(crate) fn is_unsafe(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 

@@ -69,11 +69,8 @@ fn prepare(config: Config, file: Option<&Path>) -> ExitCode {
         log::error!("bug: {panic}");
         std::process::abort();
     }));
-    log::debug!(
-        "open files: {}, memory: {} MiB",
-        sys::raise_open_files(),
-        sys::memory() >> 20
-    );
+    let files = sys::raise_open_files();
+    log::debug!("open files: {files}, memory: {} MiB", sys::memory() >> 20);
     match signals::shutdown() {
         Ok(shutdown) => start(config, file, shutdown),
         Err(error) => fail(1, &format_args!("cannot handle signals: {error}")),

@@ -248,14 +248,14 @@ fn health(healthy: bool) -> &'static str {
     if healthy { "healthy" } else { "not healthy" }
 }
 
-/// A text that a peer may have written, on one line and without control characters.
+/// A text that a peer may have written, on one line and harmless to a terminal.
 struct Plain<'a>(&'a str);
 
 impl fmt::Display for Plain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0
             .chars()
-            .try_for_each(|c| f.write_char(if c.is_control() { '?' } else { c }))
+            .try_for_each(|c| f.write_char(if crate::log::is_unsafe(c) { '?' } else { c }))
     }
 }
 

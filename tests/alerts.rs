@@ -189,6 +189,27 @@ fn the_departure_of_the_last_healthy_member_is_told() {
 }
 
 #[test]
+fn a_group_that_never_was_public_does_not_fall() {
+    let operator = Receiver::new(TAKEN);
+    let lines = text(&format!("alert_webhook_url = \"{}\"", operator.url("/")));
+    let crowd = Crowd::with_variables(&lines, &[("RUST_LOG", "debug")]);
+    let _held = std::net::TcpListener::bind(crowd.at(20_000)).expect("a free port");
+    // Without a check it is healthy from the start.
+    let (_local, at) = at_door();
+    let lines = member(at, "");
+    let lines: Vec<_> = lines.lines().filter(|line| !line.starts_with("health_check")).collect();
+    let _client = crowd.client("client", &lines.join("\n"));
+    let refused = "server: registration is refused service=web .. port 20000 is taken";
+    let mark = crowd.server.log().mark();
+    crowd.server.log().wait_after(mark, refused);
+    // Asked once more, it has been through all of that.
+    let mark = crowd.server.log().mark();
+    crowd.server.log().wait_after(mark, refused);
+    assert!(crowd.server.log().all("group has no healthy member").is_empty());
+    assert!(operator.requests().is_empty());
+}
+
+#[test]
 fn a_member_does_not_reach_into_the_servers_network() {
     let inner = Receiver::new(TAKEN);
     let crowd = server("");

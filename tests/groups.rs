@@ -438,6 +438,32 @@ fn keys_are_rotated_where_the_server_lists_them() {
 }
 
 #[test]
+fn token_and_keys_are_rotated_in_one_go() {
+    let lines = |token: &str, key: &str| {
+        format!(
+            "[server.load_balancing]\nenabled = true\n\
+             [server.services.web]\nbind_addr = \"ADDR:20000\"\ntoken = \"{token}\"\ngroup_keys = [\"{key}\"]"
+        )
+    };
+    let next = rig::program::output(rig::pinhole(Role::Server).args(["--hash-key", "next"]));
+    let next = String::from_utf8(next.stdout).expect("a hash");
+    let mut crowd = Crowd::new(&lines("one", HASH));
+    let a = Backend::new('a');
+    let with = |token: &str, key: &str| {
+        let local = a.local.address();
+        format!(
+            "[client.services.web]\nlocal_addr = \"{local}\"\nretry_interval = 1\ntoken = \"{token}\"\n\
+             group = \"pool\"\ngroup_key = \"{key}\""
+        )
+    };
+    public(&crowd.client("old", &with("one", "shared-secret")));
+    crowd.reload(&lines("two", next.trim()));
+    let revoked = crowd.client("revoked", &with("two", "shared-secret"));
+    revoked.wait_for("service is refused service=web reason=\"group key does not match\"");
+    public(&crowd.client("new", &with("two", "next")));
+}
+
+#[test]
 fn balancing_is_switched_off_and_on_by_a_reload() {
     let off = text("", "").replace("enabled = true", "enabled = false");
     let (mut crowd, a, b) = (server(""), Backend::new('a'), Backend::new('b'));

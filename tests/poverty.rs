@@ -92,6 +92,20 @@ fn descriptors_that_are_used_up_are_said_and_come_back() {
     }
 }
 
+#[test]
+fn as_many_descriptors_as_are_allowed_are_used() {
+    let echo = Local::serve(local::echo);
+    let tunnel = Tunnel::builder().service("echo", Kind::Tcp, echo.address()).build();
+    let Some([server, _client]) = limited(&tunnel, Role::Server, "--nofile=64:4096") else {
+        return;
+    };
+    server.wait_for("listening for clients");
+    let limits = fs::read_to_string(format!("/proc/{}/limits", server.id())).expect("its limits");
+    let line = limits.lines().find(|line| line.starts_with("Max open files"));
+    let numbers: Vec<_> = line.expect("a line").split_whitespace().skip(3).take(2).collect();
+    assert_eq!(numbers, ["4096", "4096"]);
+}
+
 /// Bytes of address space, of which program and libraries of a debug build take a third.
 const ADDRESS_SPACE: u64 = 64 * 1024 * 1024;
 

@@ -575,6 +575,55 @@ fn services_move_into_each_others_places() {
     unharmed(&tunnel);
 }
 
+/// As `change` of their two addresses and a free one says.
+fn moved(change: impl FnOnce(String, [SocketAddr; 3]) -> String) -> (Tunnel, [SocketAddr; 3]) {
+    let echo = Local::serve(local::echo);
+    let services = ["one", "two"].map(|name| service(name, echo.address()));
+    let [one, two] = services.clone();
+    let mut tunnel = Tunnel::builder().with(one).with(two).start();
+    let [one, two] = services.each_ref().map(public);
+    let addresses = [one, two, address::free_port(address::own())];
+    rewrite(&mut tunnel, Role::Server, RELOADED, |text| change(text, addresses));
+    (tunnel, addresses)
+}
+
+#[test]
+fn a_service_moves_into_the_place_that_another_one_leaves() {
+    let (tunnel, [one, two, free]) = moved(|text, [one, two, free]| {
+        let text = text.replace(&two.to_string(), &free.to_string());
+        text.replace(&one.to_string(), &two.to_string())
+    });
+    assert_eq!(tunnel.server().log().all("stays where it is"), [""; 0]);
+    for (name, address) in [("one", two), ("two", free)] {
+        tunnel
+            .server()
+            .wait_for(&format!("service is up service={name} addr={address}"));
+    }
+    is_down(one);
+    unharmed(&tunnel);
+}
+
+/// One of the new addresses is in the way of the old one, and the other nobody has.
+#[test]
+fn addresses_of_which_one_cannot_be_had_change_nothing() {
+    let echo = Local::serve(local::echo);
+    let mut tunnel = Tunnel::with_echo(echo.address());
+    let (control, public) = (tunnel.control(), tunnel.public("echo"));
+    rewrite(&mut tunnel, Role::Server, RELOADED, |text| {
+        [control, public].iter().fold(text, |text, at| {
+            let (old, port) = (format!("\"{at}\""), at.port());
+            assert!(text.contains(&old), "{text}");
+            text.replace(&old, &format!("[\"0.0.0.0:{port}\", \"192.0.2.1:{port}\"]"))
+        })
+    });
+    let server = tunnel.server();
+    server.wait_for("WARN  server: clients come where they came: cannot listen at .. 192.0.2.1");
+    server.wait_for("WARN  server: service stays where it is service=echo: cannot listen at .. 192.0.2.1");
+    drop(visitor::connect(control));
+    visitor::echo(&tunnel.visit("echo"), b"still here");
+    unharmed(&tunnel);
+}
+
 #[test]
 fn service_whose_new_port_is_taken_stays() {
     let echo = Local::serve(local::echo);

@@ -256,6 +256,39 @@ fn visitors_of_a_service_are_so_many_at_a_time() {
 }
 
 #[test]
+fn a_tunnel_makes_room_for_a_service_and_moves_with_the_server() {
+    let text = |services: &str| format!("default_token = \"{TOKEN}\"\n{RANGES}\n[server.services]\n{services}");
+    let (mut crowd, echo) = (Crowd::new(&text("")), Local::serve(local::echo));
+    let own = format!(
+        "[client.services.own]\nlocal_addr = \"{}\"\nretry_interval = 1\n",
+        echo.address()
+    );
+    let client = crowd.client("client", &(own + &tcp("a", echo.address(), 0)));
+    client.wait_for("service is refused service=own ");
+    let old = public(&client, "a");
+    let mark = client.log().mark();
+    let defined = format!("[server.services.own]\nbind_addr = \"{old}\"");
+    crowd.reload(&text(&defined));
+    client
+        .log()
+        .wait_after(mark, &format!("service is registered service=own addr={old}"));
+    let line = client.log().wait_after(mark, "service is registered service=a addr=");
+    let new: SocketAddr = field(&line, "addr").parse().expect("an address");
+    assert!(new.ip() == old.ip() && new != old, "{new}");
+    // The server is to be found everywhere from now on.
+    let file = crowd.dir().path().join("server.toml");
+    let lines = std::fs::read_to_string(&file).expect("its file");
+    let everywhere = format!("bind_addr = \"0.0.0.0:{}\"", crowd.control().port());
+    let lines = lines.replace(&format!("bind_addr = \"{}\"", crowd.control()), &everywhere);
+    let mark = client.log().mark();
+    std::fs::write(file, lines).expect("its file again");
+    crowd.server.signal(Signal::Hangup);
+    client
+        .log()
+        .wait_after(mark, "service is registered service=a addr=0.0.0.0:");
+}
+
+#[test]
 fn visitors_come_at_a_rate() {
     let (crowd, echo) = (server("rate_limit_rps = 5"), Local::serve(local::echo));
     let client = crowd.client("client", &tcp("a", echo.address(), 0));

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use crate::net::Random;
+
 /// Doubling waits with jitter, up to a cap.
 pub struct Backoff {
     least: Duration,
     most: Duration,
     next: Duration,
-    state: u64,
+    random: Random,
 }
 
 impl Backoff {
@@ -18,7 +20,7 @@ impl Backoff {
             least,
             most,
             next: least,
-            state: seed | 1,
+            random: Random::new(seed),
         }
     }
 
@@ -31,12 +33,9 @@ impl Backoff {
         (due * (3 * 256 + self.random()) / 1024).max(self.least * 3 / 4)
     }
 
-    /// 0 to 511: xorshift64* (Vigna 2016).
-    fn random(&mut self) -> u32 {
-        self.state ^= self.state >> 12;
-        self.state ^= self.state << 25;
-        self.state ^= self.state >> 27;
-        (self.state.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 55) as u32
+    /// 0 to 511.
+    fn random(&self) -> u32 {
+        self.random.next() >> 23
     }
 }
 

@@ -136,6 +136,7 @@ impl Client {
             };
             if lived >= Duration::from_secs(limits::STEADY_LINK) {
                 backoff = self.backoff();
+                repeats.forget();
             }
             // Also before a new link that the server asked for: it may ask again over that one.
             let mut wait = backoff.wait();

@@ -6,18 +6,16 @@ use std::rc::Rc;
 use log::{info, warn};
 use tokio::time::Instant;
 
-use crate::config::{HealthCheck, Local};
+use crate::config::HealthCheck;
 use crate::link::Cover;
 use crate::net::http;
-use crate::net::socket::Socket;
 use crate::net::task::Owned;
 use crate::net::wire::Wire;
 use crate::proto::Check;
-use crate::transport;
 
 use super::Client;
 use super::health::Health;
-use super::services::Service;
+use super::services::{Service, reach};
 
 /// The service was registered: its health is looked after from now on, or what is known of it is told over a new link.
 pub fn attend(client: &Rc<Client>, service: &Rc<Service>) {
@@ -73,7 +71,7 @@ fn note(service: &Service, wrong: Option<io::Error>, failures: u32) {
 
 /// Whether it is well now; the error says why not.
 async fn look(client: &Client, service: &Service, check: &HealthCheck) -> io::Result<()> {
-    let socket = reach(client, service, &check.addr).await?;
+    let socket = reach(client, &check.addr, true, service.config().prefer_ipv6).await?;
     if check.kind == Some(Check::Tcp) {
         return Ok(());
     }
@@ -88,21 +86,4 @@ async fn look(client: &Client, service: &Service, check: &HealthCheck) -> io::Re
         _ if !check.expects_success => Ok(()),
         _ => Err(io::Error::other(format!("the answer is {status}"))),
     }
-}
-
-async fn reach(client: &Client, service: &Service, at: &Local) -> io::Result<Socket> {
-    let options = transport::visitor_options(true);
-    let at = match at {
-        Local::Network(at) => at,
-        Local::Unix(path) => return Socket::connect_unix(path, &options).await,
-    };
-    let mut failed = io::ErrorKind::AddrNotAvailable.into();
-    let prefer_ipv6 = service.config().prefer_ipv6;
-    for address in client.process.names.recall(&at.host, at.port, prefer_ipv6).await? {
-        match Socket::connect(address, &options).await {
-            Ok(socket) => return Ok(socket),
-            Err(error) => failed = error,
-        }
-    }
-    Err(failed)
 }

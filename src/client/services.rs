@@ -227,6 +227,7 @@ pub(super) async fn attend(
         None => visitor.leave(),
         Some(Ok(socket)) => {
             link.opened(visitor.stream());
+            service.failures.borrow_mut().forget();
             drop((client, link, service));
             visitor.serve(Rc::new(socket)).await;
         }
@@ -239,20 +240,21 @@ pub(super) async fn attend(
 
 /// A connection to the local service, which knows already who comes if it is to.
 async fn connect(client: &Client, service: &Service, visit: Visit) -> io::Result<Socket> {
-    let socket = reach(client, &service.config()).await?;
+    let config = service.config();
+    let socket = reach(client, &config.local_addr, config.nodelay, config.prefer_ipv6).await?;
     socket.write_all(&service.preface(Protocol::Tcp, visit)).await?;
     Ok(socket)
 }
 
-async fn reach(client: &Client, config: &config::ClientService) -> io::Result<Socket> {
-    let options = transport::visitor_options(config.nodelay);
-    let at = match &config.local_addr {
+pub(super) async fn reach(client: &Client, at: &Local, nodelay: bool, prefer_ipv6: bool) -> io::Result<Socket> {
+    let options = transport::visitor_options(nodelay);
+    let at = match at {
         Local::Network(at) => at,
         Local::Unix(path) => return Socket::connect_unix(path, &options).await,
     };
     let names = &client.process.names;
     let mut failed = io::ErrorKind::AddrNotAvailable.into();
-    for address in names.recall(&at.host, at.port, config.prefer_ipv6).await? {
+    for address in names.recall(&at.host, at.port, prefer_ipv6).await? {
         match Socket::connect(address, &options).await {
             Ok(socket) => return Ok(socket),
             Err(error) => failed = error,

@@ -73,8 +73,8 @@ pub trait Owner {
         let _ = link;
     }
     /// The client did not take a visitor.
-    fn on_refused(&self, link: &Rc<Link>, visitor: &Visitor, cause: Cause) {
-        let _ = (link, visitor, cause);
+    fn on_refused(&self, link: &Rc<Link>, cause: Cause) {
+        let _ = (link, cause);
     }
 }
 
@@ -357,6 +357,7 @@ impl Link {
             .for_each(|flow| flow.cut());
         let visitors = core::mem::take(&mut *self.visitors.borrow_mut());
         visitors.iter().flatten().for_each(|visitor| visitor.cut());
+        self.session.borrow_mut().clear();
     }
 
     pub(super) fn count_received(&self, n: usize) {

@@ -153,6 +153,26 @@ impl Process {
     }
 }
 
+/// Numbers that somebody may guess: xorshift64* (Vigna 2016).
+pub struct Random(Cell<u64>);
+
+impl Random {
+    /// All follows from `seed`.
+    pub fn new(seed: u64) -> Random {
+        Random(Cell::new(seed | 1))
+    }
+
+    /// The next one.
+    pub fn next(&self) -> u32 {
+        let mut state = self.0.get();
+        state ^= state >> 12;
+        state ^= state << 25;
+        state ^= state >> 27;
+        self.0.set(state);
+        (state.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 32) as u32
+    }
+}
+
 /// For what should differ between processes, and need not be secret.
 pub fn seed() -> u64 {
     random().map(u64::from_ne_bytes).unwrap_or_default()

@@ -46,14 +46,11 @@ struct Kept {
 impl Names {
     /// All addresses of `host`, in the order in which to try them; asks anew.
     pub async fn resolve(&self, host: &str, port: u16, prefer_v6: bool) -> io::Result<Vec<SocketAddr>> {
-        let mut addresses = match literal(host) {
+        let addresses = match literal(host) {
             Some(ips) => ips.iter().map(|&ip| SocketAddr::new(ip, port)).collect(),
             None => self.ask(host, port).await?,
         };
-        if prefer_v6 {
-            addresses.sort_by_key(|address| address.is_ipv4());
-        }
-        Ok(addresses)
+        Ok(ordered(addresses, prefer_v6))
     }
 
     /// The same, from what was answered a moment ago if there is such an answer: a visitor does not cost a query.
@@ -61,12 +58,15 @@ impl Names {
         if literal(host).is_some() {
             return self.resolve(host, port, prefer_v6).await;
         }
-        if let Some(addresses) = self.kept(host, port) {
-            return Ok(addresses);
-        }
-        let addresses = self.resolve(host, port, prefer_v6).await?;
-        self.keep(host, port, &addresses);
-        Ok(addresses)
+        let addresses = match self.kept(host, port) {
+            Some(addresses) => addresses,
+            None => {
+                let addresses = self.resolve(host, port, false).await?;
+                self.keep(host, port, &addresses);
+                addresses
+            }
+        };
+        Ok(ordered(addresses, prefer_v6))
     }
 
     fn kept(&self, host: &str, port: u16) -> Option<Vec<SocketAddr>> {
@@ -132,6 +132,13 @@ impl Names {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn ordered(mut addresses: Vec<SocketAddr>, prefer_v6: bool) -> Vec<SocketAddr> {
+    if prefer_v6 {
+        addresses.sort_by_key(SocketAddr::is_ipv4);
+    }
+    addresses
 }
 
 /// A host that is an address already, or this machine.

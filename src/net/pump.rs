@@ -288,11 +288,8 @@ fn handle_events(link: &Rc<Link>, owner: &dyn Owner, now: Time, bytes: &[u8]) ->
             Some(Event::Datagram(id, datagram)) => link.deliver_datagram(id, &datagram),
             Some(Event::Reset(id, _)) => link.cut(id),
             Some(Event::Refused(id, cause)) => {
-                if let Some(visitor) = link.forget(id) {
-                    visitor.cut();
-                    owner.on_refused(link, &visitor, cause);
-                }
                 link.cut(id);
+                owner.on_refused(link, cause);
             }
             Some(Event::Opened(id)) => _ = visitor(link, id, |visitor| visitor.on_opened()),
             Some(Event::Open(id, registration, visit)) => owner.on_open(link, id, registration, visit),

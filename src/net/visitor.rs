@@ -80,11 +80,6 @@ impl Visitor {
         self.stream
     }
 
-    /// The figures that it counts in.
-    pub fn counters(&self) -> &Counters {
-        &self.counters
-    }
-
     /// The stream is over before there was a socket.
     pub fn leave(&self) {
         self.link.forget(self.stream);

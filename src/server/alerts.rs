@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use log::{debug, warn};
 use socket2::{Domain, Type};
 
-use crate::config::{self, Kind, MemberWebhooks, Tls, Url};
+use crate::config::{self, MemberWebhooks, Tls, Url};
 use crate::json::Json;
 use crate::limits;
 use crate::link::Setup;
@@ -155,15 +155,11 @@ impl Means {
 
 fn body(fall: &Fall, service: &Rc<Service>, region: &str) -> String {
     let port = service.port.borrow().as_ref().map_or(0, Port::number);
-    let protocol = match service.config().kind {
-        Kind::Tcp => "tcp",
-        Kind::Udp => "udp",
-    };
     let mut out = Json::default();
     out.raw("{")
         .text("event", "group_zero_healthy")
         .text("region_id", region)
-        .text("protocol", protocol)
+        .text("protocol", service.config().kind.name())
         .text("label", &port.to_string())
         .text("group_name", &fall.group)
         .text("key_hash_short", &config::hex(&fall.key[..4]))

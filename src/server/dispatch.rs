@@ -25,7 +25,10 @@ impl Server {
     pub(super) fn dispatch(&self, service: &Service, visit: Visit, tried: &mut Vec<Member>) -> Option<Given> {
         let source = visit.from.map(|from| from.ip());
         while tried.len() < limits::MAX_TRIES {
-            let member = self.registry.borrow().pick(service.id, source, self.random(), tried)?;
+            let member = self
+                .registry
+                .borrow()
+                .pick(service.id, source, self.random.next(), tried)?;
             tried.push(member);
             let Some(link) = self.link(member.link) else { continue };
             let Some(stream) = link.open(member.id, visit) else {
@@ -57,15 +60,5 @@ impl Server {
     pub(super) fn is_in_rate(&self, service: &Service) -> bool {
         let rate = self.config().tunnels.rate;
         rate == 0 || service.rate.borrow_mut().take(self.process.now(), rate)
-    }
-
-    /// xorshift64* (Vigna 2016).
-    fn random(&self) -> u32 {
-        let mut state = self.random.get();
-        state ^= state >> 12;
-        state ^= state << 25;
-        state ^= state >> 27;
-        self.random.set(state);
-        (state.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 32) as u32
     }
 }

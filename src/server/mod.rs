@@ -59,12 +59,13 @@ use crate::StartError;
 use crate::config;
 use crate::limits;
 use crate::link::Setup;
+use crate::log::Repeats;
 use crate::net::greet::{Failure, greet};
 use crate::net::link::{Ended, Link};
 use crate::net::socket::{Listener, Socket};
 use crate::net::task::{Owned, Stop};
 use crate::net::wire::Wire;
-use crate::net::{Process, pump};
+use crate::net::{Process, Random, pump};
 use crate::proto::sorted::SortedMap;
 use crate::proto::{End, Hello, Introduction, Leave, Session};
 use crate::transport;
@@ -93,7 +94,7 @@ pub struct Server {
     /// The one warning about links without encryption was given.
     warned: Cell<bool>,
     /// Of what decides who gets a visitor.
-    random: Cell<u64>,
+    random: Random,
     /// Those that are under way.
     alerts: Alerts,
 }
@@ -121,7 +122,7 @@ impl Server {
             next_link: Cell::new(1),
             strangers: RefCell::default(),
             warned: Cell::new(false),
-            random: Cell::new(crate::net::seed() | 1),
+            random: Random::new(crate::net::seed()),
             alerts: Alerts::default(),
             config: RefCell::new(Rc::new(config)),
         };
@@ -175,11 +176,16 @@ impl Server {
     }
 
     async fn accept(self: &Rc<Self>, listener: &Listener) {
+        let mut failures = Repeats::default();
         loop {
             match listener.accept().await {
-                Ok((socket, peer)) => self.admit(socket, peer),
+                Ok((socket, peer)) => {
+                    failures.forget();
+                    self.admit(socket, peer);
+                }
                 Err(error) => {
-                    warn!("cannot accept a client: {error}");
+                    let level = failures.level(&error.to_string());
+                    log::log!(level, "cannot accept a client: {error}");
                     tokio::time::sleep(Duration::from_millis(limits::ACCEPT_REST)).await;
                 }
             }

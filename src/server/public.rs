@@ -40,6 +40,7 @@ async fn accept(server: &Rc<Server>, service: &Rc<Service>, listener: &Listener)
     loop {
         match listener.accept().await {
             Ok((socket, from)) => {
+                failures.forget();
                 let visit = Visit {
                     from: Some(from),
                     to: Some(listener.asked(&socket)),

@@ -320,7 +320,7 @@ impl Registry {
         let (mut gone, mut left) = (Vec::new(), Left::default());
         for (&service, place) in self.places.iter_mut() {
             place.claimant.take_if(|member| is_void(member));
-            let void = members(place).into_iter().filter(is_void);
+            let void = place.group.seats().iter().map(|seat| seat.member).filter(is_void);
             gone.extend(void.map(|member| (service, member)));
         }
         for (service, member) in gone {

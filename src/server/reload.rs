@@ -76,6 +76,8 @@ impl Server {
             return;
         };
         let old = service.config();
+        let (accepted, is_sticky) = (&new.group_keys, new.is_sticky);
+        let strangers = self.registry.borrow_mut().configure(service.id, accepted, is_sticky);
         if old.token != new.token || old.kind != new.kind {
             service.configure(new.clone());
             let members = self.registry.borrow_mut().vacate(service.id);
@@ -86,22 +88,22 @@ impl Server {
             now.bind_addr = old.bind_addr.clone();
         }
         service.configure(now);
-        let strangers = self
-            .registry
-            .borrow_mut()
-            .configure(service.id, &new.group_keys, new.is_sticky);
         self.expel(&service, &strangers, "group key does not match");
     }
 
-    /// Ends what the configuration does not allow any more: tunnels with another token or out of their range, groups.
+    /// Ends what the configuration does not allow any more: groups, and tunnels with another token, out of their range, at
+    /// another address, or in the place of a service of its own.
     fn review(&self) {
         let config = self.config();
         for service in self.services.all() {
             let port = service.port.borrow().as_ref().map(Port::number);
-            let (kind, token) = (service.config().kind, service.config().token.clone());
-            let is_in = |port| config.tunnels.ports(kind).is_some_and(|range| range.contains(port));
-            let has_token = config.tunnels.token.as_ref() == Some(&token);
-            let is_over = service.is_tunnel && !(has_token && port.is_none_or(is_in));
+            let own = service.config();
+            let range = config.tunnels.ports(own.kind);
+            let is_fit =
+                |port| range.is_some_and(|range| range.contains(port)) && !self.services.reserves(own.kind, port);
+            let has_token = config.tunnels.token.as_ref() == Some(&own.token);
+            let is_there = hosts(&own.bind_addr).eq(hosts(&config.bind_addr));
+            let is_over = service.is_tunnel && !(has_token && is_there && port.is_none_or(is_fit));
             let registry = self.registry.borrow();
             let is_group = registry.group(service.id).is_some_and(|group| group.identity.is_some());
             let members = registry.members(service.id);
@@ -150,6 +152,7 @@ impl Server {
                     self.stay(service, &error);
                 }
             }
+            let_go().await;
         }
     }
 
@@ -219,6 +222,7 @@ impl Server {
             }
             opened = open(&found);
             if opened.is_err() {
+                let_go().await;
                 *place.borrow_mut() = Some(open(&before)?);
             }
         }
@@ -252,6 +256,15 @@ impl Server {
         *self.allowance.borrow_mut() = allowance(&self.process, &setup);
         *self.setup.borrow_mut() = Rc::new(setup);
     }
+}
+
+/// Waits until the ports that were dropped are closed: their tasks end when the runtime gets to them.
+async fn let_go() {
+    tokio::task::yield_now().await;
+}
+
+fn hosts(addresses: &Addresses) -> impl Iterator<Item = &String> {
+    addresses.iter().map(|address| &address.host)
 }
 
 fn named<'a>(config: &'a config::Server, name: &'a str) -> impl Iterator<Item = &'a ServerService> {

@@ -10,7 +10,6 @@ use crate::config::{Kind, Secret};
 use crate::limits;
 use crate::net::link::{Link, Owner};
 use crate::net::task::Owned;
-use crate::net::visitor::Visitor;
 use crate::proto::{Cause, Decline, Leave, Protocol, Registration, Terms, Wish};
 
 use super::port::{self, Candidates, Port};
@@ -287,7 +286,7 @@ impl Owner for Seat {
         }
     }
 
-    fn on_refused(&self, link: &Rc<Link>, _visitor: &Visitor, cause: Cause) {
+    fn on_refused(&self, link: &Rc<Link>, cause: Cause) {
         debug!(
             "visitor is refused by the client peer={} cause={}",
             link.who(),
@@ -348,6 +347,8 @@ impl Server {
                 link.decline(registration.id, no.code, &no.to_client);
                 let (now, mut left) = (self.process.now(), Left::default());
                 self.registry.borrow_mut().withdraw(now, service.id, *member, &mut left);
+                // It has served nobody: that it goes is no fall.
+                left.falls.clear();
                 self.on_left(left);
             }
         }

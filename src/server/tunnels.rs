@@ -3,7 +3,7 @@
 use std::io;
 use std::rc::Rc;
 
-use crate::config::{Addresses, HostPort, Kind, Secret, ServerService};
+use crate::config::{Kind, Secret, ServerService};
 use crate::net::link::Link;
 use crate::proto::{Decline, Protocol, Registration, Terms, Wish};
 
@@ -108,11 +108,6 @@ impl Server {
     }
 
     fn assign(&self, service: &Service, port: Port) {
-        let mut config = ServerService::clone(&service.config());
-        for address in &mut config.bind_addr.0 {
-            address.port = port.number();
-        }
-        service.configure(config);
         self.registry.borrow_mut().assign(service.id, port.number());
         *service.port.borrow_mut() = Some(port);
     }
@@ -140,14 +135,10 @@ fn is_about_us(error: &io::Error) -> bool {
 }
 
 fn tunnel_config(name: &str, kind: Kind, token: Secret, server: &crate::config::Server) -> ServerService {
-    let at = |address: &HostPort| HostPort {
-        host: address.host.clone(),
-        port: 0,
-    };
     ServerService {
         name: name.to_owned(),
         kind,
-        bind_addr: Addresses(server.bind_addr.iter().map(at).collect()),
+        bind_addr: server.bind_addr.clone(),
         token,
         udp_timeout: Some(std::time::Duration::from_secs(crate::limits::TUNNEL_IDLE)),
         nodelay: server.transport.tcp.nodelay,

@@ -12,7 +12,7 @@ use std::time::Duration;
 use log::debug;
 
 use crate::limits;
-use crate::net::task::Owned;
+use crate::net::task::{self, Owned};
 use crate::net::udp::{Flow, Received, UdpSocket, Way};
 use crate::net::visitor::add;
 use crate::proto::sorted::SortedMap;
@@ -106,7 +106,7 @@ impl Door {
                 return if first { Poll::Ready(()) } else { Poll::Pending };
             }
         }
-        cx.waker().wake_by_ref();
+        task::yield_now(cx);
         Poll::Pending
     }
 
@@ -181,22 +181,24 @@ impl Door {
         self.service.config().udp_timeout
     }
 
-    /// How long no flow can come to its end.
+    /// How long no flow can come to its end, as far as the configuration stays.
     fn rest(&self) -> Duration {
         let oldest = self.flows.borrow().values().map(|flow| flow.last()).min();
-        match (oldest, self.timeout()) {
-            (Some(oldest), Some(timeout)) => {
-                let passed = self.server.process.now().since(oldest);
-                timeout.saturating_sub(Duration::from_micros(passed))
-            }
-            _ => Duration::from_secs(limits::MAX_HEARTBEAT),
-        }
+        let Some(oldest) = oldest else {
+            return Duration::from_secs(limits::MAX_HEARTBEAT);
+        };
+        let (look, passed) = (
+            Duration::from_secs(limits::TUNNEL_IDLE),
+            self.server.process.now().since(oldest),
+        );
+        let left = |timeout: Duration| timeout.saturating_sub(Duration::from_micros(passed));
+        self.timeout().map_or(look, left).min(look)
     }
 
     fn expire(&self) {
-        let Some(timeout) = self.timeout() else { return };
-        let now = self.server.process.now();
-        let over = |flow: &Flow| Duration::from_micros(now.since(flow.last())) >= timeout;
+        let (timeout, now) = (self.timeout(), self.server.process.now());
+        let over =
+            |flow: &Flow| timeout.is_some_and(|timeout| Duration::from_micros(now.since(flow.last())) >= timeout);
         self.flows.borrow_mut().retain(|_, flow| {
             let stays = !flow.is_gone() && !over(flow);
             if !stays && !flow.is_gone() {

@@ -351,6 +351,15 @@ impl Session {
         }
     }
 
+    /// The link is over: gives back what its streams have of the budget, however long others still hold the session.
+    pub fn clear(&mut self) {
+        self.opening.clear();
+        self.talkers.clear();
+        for id in self.streams.ids() {
+            self.free(id);
+        }
+    }
+
     /// Frees a stream's slot.
     fn free(&mut self, id: StreamId) {
         self.waiting -= self.streams.remove(id, &self.budget);
@@ -393,8 +402,6 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        for id in self.streams.ids() {
-            self.free(id);
-        }
+        self.clear();
     }
 }

@@ -93,6 +93,23 @@ fn a_pong_counts_all_that_came_before_it_was_made() {
 }
 
 #[test]
+fn what_is_over_holds_nothing() {
+    let mut server = Lone::registered();
+    let flow = server.session.open(START, 1, visitor()).unwrap();
+    server.sent();
+    assert!(server.session.send_datagram(START, flow, &[7; 100]));
+    server.session.open(START, 0, visitor()).unwrap();
+    server.session.clear();
+    server.session.check();
+    assert_eq!((server.budget.streams(), server.budget.flows()), (0, 0));
+    assert_eq!(server.sent(), [], "nobody is to hear of them");
+    // Those who are late do no harm.
+    assert!(!server.session.send_datagram(START, flow, &[7; 100]));
+    server.session.reset(flow, Cause::Idle);
+    assert_eq!(server.sent(), []);
+}
+
+#[test]
 fn flows_leave_half_of_the_streams_to_connections() {
     let mut server = Lone::registered();
     while server.session.open(START, 1, visitor()).is_some() {}
