@@ -90,7 +90,10 @@ class Tunnel:
         return self.command("server", "server", server), self.command("client", "client", client)
 
     def command(self, role, stem, text):
-        path = self.services.work / f"{self.name}-{stem}.toml"
+        # A folder for each: all others would notice what is written into one that they share.
+        folder = self.services.work / f"{self.name}-{stem}"
+        folder.mkdir(exist_ok=True)
+        path = folder / "config.toml"
         path.write_text(text)
         if self.kind == "frp":
             return [self.path / {"server": "frps", "client": "frpc"}[role], "-c", path]
