@@ -18,7 +18,7 @@ const LENGTH: u64 = 3_000_000;
 /// The same port of all addresses of both families.
 fn everywhere() -> Option<[SocketAddr; 2]> {
     address::ipv6()?;
-    let port = address::free_port(Ipv4Addr::UNSPECIFIED.into()).port();
+    let port = address::free_everywhere();
     let families: [IpAddr; 2] = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
     Some(families.map(|address| SocketAddr::new(address, port)))
 }

@@ -284,11 +284,16 @@ fn the_end_of_the_server_and_the_end_of_balancing_are_no_falls() {
     let mut crowd = server(&url);
     let (_local, at) = at_door();
     let mark = crowd.server.log().mark();
-    let client = crowd.client("client", &member(at, ""));
+    // At any port: the one that it has alone stays taken until its older link has let go of it.
+    let client = crowd.client(
+        "client",
+        &member(at, "").replace("remote_port = 20000", "remote_port = 0"),
+    );
     healthy(&crowd, mark);
-    let mark = client.log().mark();
+    let (mark, alone) = (client.log().mark(), crowd.server.log().mark());
     crowd.reload(&text(&url).replace("enabled = true", "enabled = false"));
     client.log().wait_after(mark, "service is registered service=web ");
+    healthy(&crowd, alone);
     let mark = crowd.server.log().mark();
     crowd.reload(&text(&url));
     healthy(&crowd, mark);

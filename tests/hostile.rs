@@ -59,6 +59,7 @@ fn services_that_come_and_go_fill_no_log_and_raise_few_alerts() {
     assert_eq!(peer.answer(200), Err("wrong token".into()));
     let said = |words: &str| crowd.server.log().all(words).len();
     for words in ["service is up", "service is down", "group has no healthy member"] {
+        crowd.server.wait_for(words);
         assert!((1..=ration(began)).contains(&said(words)), "{words}: {}", said(words));
     }
     assert!(operator.requests().len() <= ration(began));

@@ -20,7 +20,7 @@ use rig::{
 /// Where the server listens for everybody.
 const ANY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
-/// An echo at home, and a tunnel to it whose ends notice within three seconds that the other one is gone.
+/// An echo at home, and a tunnel to it whose ends notice within six seconds that the other one is gone.
 struct Home {
     world: World,
     _echo: Local,
@@ -35,8 +35,8 @@ impl Home {
         let builder = Tunnel::builder()
             .with(service)
             .line(Role::Server, "heartbeat_interval = 1")
-            .line(Role::Server, "heartbeat_timeout = 3")
-            .line(Role::Client, "heartbeat_timeout = 3");
+            .line(Role::Server, "heartbeat_timeout = 6")
+            .line(Role::Client, "heartbeat_timeout = 6");
         let tunnel = start(&world, builder);
         Some(Home {
             world,
@@ -134,7 +134,7 @@ fn server_that_moves_is_found_under_its_name() {
     let Some(world) = World::new() else { return };
     let echo = world.home.inside(|| Local::serve(local::echo));
     let builder = Tunnel::builder().service("echo", Kind::Tcp, echo.address());
-    let builder = builder.line(Role::Client, "heartbeat_timeout = 3");
+    let builder = builder.line(Role::Client, "heartbeat_timeout = 6");
     let control = world.world.inside(|| rig::address::free_port(ANY));
     let builder = builder.control(control).address(ANY).remote_host("server.test");
     let mut tunnel = world.world.inside(|| builder.build());

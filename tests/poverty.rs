@@ -6,7 +6,7 @@ use std::fs;
 use std::io::Read;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 
@@ -54,7 +54,10 @@ fn client_without_a_thread_tries_again() {
 /// A copy of the client's program that nobody may run, too.
 fn for_everybody(tunnel: &Tunnel) -> PathBuf {
     let path = tunnel.dir().path().join("pinhole");
-    fs::copy(pinhole(Role::Client).get_program(), &path).expect("a copy of the program");
+    // By another process: what a child of this one has inherited open for writing could not be run.
+    let program = pinhole(Role::Client);
+    let [from, to] = [program.get_program(), path.as_os_str()].map(|path| path.to_str().expect("ASCII"));
+    program::run(Path::new("/bin/cp"), &[from, to]);
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("a program that may be run");
     path
 }

@@ -547,7 +547,10 @@ fn service_moves_to_another_port() {
 #[test]
 fn services_move_into_each_others_places() {
     let echo = Local::serve(local::echo);
-    let services = ["one", "two", "three"].map(|name| service(name, echo.address()));
+    let [one, two] = ["one", "two"].map(|name| service(name, echo.address()));
+    let at = SocketAddr::new(address::own(), address::free_everywhere());
+    let three = Service::new("three", Kind::Tcp, echo.address()).at(at);
+    let services = [one, two, three];
     let builder = services
         .iter()
         .cloned()

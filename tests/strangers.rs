@@ -10,6 +10,9 @@ use rig::{Kind, Local, Payload, Role, Tunnel, local, raise_descriptor_limit, vis
 
 const SILENT: usize = 200;
 
+/// Strangers are gone after 8 s; a busy machine may take its time.
+const STAY: Duration = Duration::from_secs(20);
+
 #[test]
 fn silent_strangers_neither_delay_a_client_nor_stay() {
     raise_descriptor_limit(4096);
@@ -21,18 +24,14 @@ fn silent_strangers_neither_delay_a_client_nor_stay() {
 
     tunnel.start_client();
     tunnel.wait_until_up();
-    assert!(
-        opened.elapsed() < Duration::from_secs(2),
-        "a client took {:?}",
-        opened.elapsed()
-    );
+    assert!(opened.elapsed() < STAY / 4, "a client took {:?}", opened.elapsed());
     visitor::echo(&tunnel.visit("echo"), b"beside strangers");
 
     for stranger in &silent {
         visitor::end(stranger);
     }
     assert!(
-        opened.elapsed() < Duration::from_secs(10),
+        opened.elapsed() < STAY,
         "silent strangers stayed {:?}",
         opened.elapsed()
     );
@@ -62,11 +61,7 @@ fn nonsense_is_closed_and_counted() {
         let _ = (&stranger).write_all(&bytes);
         let start = Instant::now();
         visitor::end(&stranger);
-        assert!(
-            start.elapsed() < Duration::from_secs(10),
-            "{what} stayed {:?}",
-            start.elapsed()
-        );
+        assert!(start.elapsed() < STAY, "{what} stayed {:?}", start.elapsed());
         visitor::echo(&visitor, what.as_bytes());
     }
     tunnel.server().wait_for("WARN  server: .. refused, last peer=");
@@ -88,11 +83,7 @@ fn half_a_hello_is_closed() {
     });
     for (stranger, length) in strangers.iter().zip(lengths) {
         visitor::end(stranger);
-        assert!(
-            start.elapsed() < Duration::from_secs(10),
-            "{length} bytes stayed {:?}",
-            start.elapsed()
-        );
+        assert!(start.elapsed() < STAY, "{length} bytes stayed {:?}", start.elapsed());
     }
     visitor::echo(&tunnel.visit("echo"), b"unharmed");
 }

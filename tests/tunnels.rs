@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rig::crowd::TOKEN;
 use rig::json::Json;
-use rig::{Crowd, Local, Process, Responder, Signal, datagrams, eventually, field, local, visitor};
+use rig::{Crowd, Local, Process, Responder, Signal, address, datagrams, eventually, field, local, visitor};
 use rig::{PATIENCE, Payload};
 
 /// Two ports of either kind.
@@ -278,8 +278,8 @@ fn a_tunnel_makes_room_for_a_service_and_moves_with_the_server() {
     // The server is to be found everywhere from now on.
     let file = crowd.dir().path().join("server.toml");
     let lines = std::fs::read_to_string(&file).expect("its file");
-    let everywhere = format!("bind_addr = \"0.0.0.0:{}\"", crowd.control().port());
-    let lines = lines.replace(&format!("bind_addr = \"{}\"", crowd.control()), &everywhere);
+    let everywhere = format!("0.0.0.0:{}", address::free_everywhere());
+    let lines = lines.replace(&crowd.control().to_string(), &everywhere);
     let mark = client.log().mark();
     std::fs::write(file, lines).expect("its file again");
     crowd.server.signal(Signal::Hangup);
@@ -329,7 +329,7 @@ fn datagrams_come_at_a_rate_and_the_session_stays() {
     let status = Json::parse(&String::from_utf8(output.stdout).expect("JSON"));
     let figure = |key: &str| status.get("services").list()[0].get(key).number();
     assert!(figure("dropped") > 0.0);
-    assert_eq!(figure("bytes_in"), 4.0 * (200.0 - figure("dropped")));
+    assert!(figure("bytes_in") <= 4.0 * (50 + refill) as f64, "{status:?}");
     datagrams::ask(&socket, &Payload::bytes(1, 100));
 }
 

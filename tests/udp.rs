@@ -153,20 +153,21 @@ fn of_what_comes_before_a_flow_is_there_the_first_64_wait() {
         .service("service", Kind::Udp, echo.address())
         .line(Role::Server, &format!("control_socket = {socket:?}"))
         .start();
-    tunnel.process(Role::Client).signal(Signal::Stop);
-    let visitor = visit(tunnel.public("service"));
-    for number in 0..100_u8 {
-        visitor.send(&[number]).expect("a datagram");
-    }
-    eventually("all are on their way", PATIENCE, || {
-        service(&socket).get("bytes_in").number() == 100.0
+    let (public, sent) = (tunnel.public("service"), || service(&socket).get("bytes_in").number());
+    // What a busy machine lets wait for long is dropped: then once more.
+    eventually("the first 64 come", PATIENCE, || {
+        tunnel.process(Role::Client).signal(Signal::Stop);
+        let (visitor, before) = (visit(public), sent());
+        for number in 0..100_u8 {
+            visitor.send(&[number]).expect("a datagram");
+        }
+        eventually("all are on their way", PATIENCE, || sent() == before + 100.0);
+        tunnel.process(Role::Client).signal(Signal::Continue);
+        let came: Vec<_> = std::iter::from_fn(|| receive_within(&visitor, LULL, |_| true)).collect();
+        assert!(came.is_sorted() && came.len() <= 64, "{came:?}");
+        ask(&visitor, b"and it lives");
+        came == (0..64).map(|number| vec![number]).collect::<Vec<_>>()
     });
-    tunnel.process(Role::Client).signal(Signal::Continue);
-    for number in 0..64 {
-        assert_eq!(receive_within(&visitor, PATIENCE, |_| true), Some(vec![number]));
-    }
-    assert_eq!(receive_within(&visitor, LULL, |_| true), None);
-    ask(&visitor, b"and it lives");
 }
 
 #[test]
@@ -233,6 +234,8 @@ fn idle_flows_leave_no_descriptor_and_their_sources_may_come_again() {
     let echo = Responder::echo();
     let tunnel = with_timeout(&echo, 1);
     let idle = descriptors(&tunnel);
+    // It may have had its file open.
+    let is_idle = || descriptors(&tunnel).iter().zip(idle).all(|(now, idle)| *now <= idle);
     let first = visit(tunnel.public("service"));
     ask(&first, b"the first");
     for _ in 0..1000 {
@@ -240,15 +243,15 @@ fn idle_flows_leave_no_descriptor_and_their_sources_may_come_again() {
         visit(tunnel.public("service")).send(b"once").expect("a datagram");
     }
     eventually("there are flows", PATIENCE, || descriptors(&tunnel)[1] > idle[1]);
-    eventually("all flows are gone", PATIENCE, || descriptors(&tunnel) == idle);
+    eventually("all flows are gone", PATIENCE, &is_idle);
     ask(&first, b"again");
-    eventually("that one, too", PATIENCE, || descriptors(&tunnel) == idle);
+    eventually("that one, too", PATIENCE, is_idle);
 }
 
 #[test]
 fn traffic_in_either_direction_alone_keeps_a_flow() {
     let talks = Arc::new(AtomicBool::new(false));
-    let (near, talking) = (Duration::from_secs(5), talks.clone());
+    let (near, talking) = (Duration::from_secs(11), talks.clone());
     let local = Responder::serve(move |socket, from, datagram| {
         match datagram {
             // One question, answers for a while.
@@ -263,7 +266,7 @@ fn traffic_in_either_direction_alone_keeps_a_flow() {
             _ => {}
         }
     });
-    let tunnel = with_timeout(&local, 2);
+    let tunnel = with_timeout(&local, 5);
     let visitor = visit(tunnel.public("service"));
     let port = ask_port(&visitor, b"port 1");
     keep_sending(near, || drop(visitor.send(b"hush")));
@@ -303,7 +306,9 @@ fn service_that_was_down_serves_the_same_visitor() {
         for _ in 0..20 {
             visitor.send(b"anyone?").expect("a datagram");
         }
-        assert!(receive_within(&visitor, LULL, |_| true).is_none(), "who answers?");
+        // What was asked twice the last time may still be answered.
+        let answer = receive_within(&visitor, LULL, |answer| answer == b"anyone?");
+        assert!(answer.is_none(), "who answers?");
         let _local = Responder::serve_at(address, datagrams::echo);
         ask(&visitor, b"at last");
     }

@@ -5,6 +5,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::process;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// A loopback address for the calling test alone.
@@ -15,6 +16,17 @@ pub fn own() -> IpAddr {
         networks.push(Network::claim());
     }
     networks.last_mut().expect("the network of above").next().into()
+}
+
+/// A port that no other test has at any address of this machine, and that the system gives nobody.
+#[track_caller]
+pub fn free_everywhere() -> u16 {
+    static ASKED: AtomicU32 = AtomicU32::new(0);
+    let first = process::id().wrapping_mul(16);
+    let numbers = std::iter::repeat_with(|| first.wrapping_add(ASKED.fetch_add(1, Ordering::Relaxed)));
+    let mut ports = numbers.map(|number| 6_000 + (number % 10_000) as u16).take(10_000);
+    let is_free = |&port: &u16| TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok();
+    ports.find(is_free).expect("a port that is free everywhere")
 }
 
 /// 127.x.y.1 to 127.x.y.254, held by a socket at its last address as long as the process lives.

@@ -52,8 +52,8 @@ pub fn listeners(process: &Process, address: SocketAddr) -> usize {
     let table = table(process, address);
     let (address, own) = (hex(address), sockets(process));
     let rows = table.lines().filter_map(|line| row(line, "0A"));
-    rows.filter(|row| row.local == address && own.contains_key(row.inode))
-        .count()
+    let found = rows.filter(|row| row.local == address && own.contains_key(row.inode));
+    found.map(|row| row.inode).collect::<HashSet<_>>().len()
 }
 
 /// A handle of a process's one established TCP connection that has `address` at either end. Not allowed everywhere.
