@@ -11,8 +11,8 @@ use rig::{
     Kind, Local, PATIENCE, Process, Role, Service, Signal, Tunnel, Wire, address, eventually, field, inspect, local,
 };
 
-/// How soon a process that is asked to end must be gone: it allows itself a second, a busy machine some more.
-const GOODBYE: Duration = Duration::from_secs(5);
+/// How soon a process that is asked to end must be gone.
+const GOODBYE: Duration = Duration::from_secs(2);
 
 #[test]
 fn client_waits_for_the_server() {
