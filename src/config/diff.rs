@@ -116,12 +116,14 @@ fn is_same_link(old: &Transport, new: &Transport) -> bool {
 fn is_same_noise(old: &Noise, new: &Noise) -> bool {
     let Noise {
         pattern: _,
+        any_cipher: _,
         local_private_key: _,
         remote_public_key: _,
         psk: _,
         authorized_keys: _,
     } = old;
     old.pattern == new.pattern
+        && old.any_cipher == new.any_cipher
         && old.local_private_key == new.local_private_key
         && old.remote_public_key == new.remote_public_key
         && old.psk == new.psk

@@ -261,7 +261,8 @@ rows! {
     "*.transport.noise": Table, Means("its defaults");
         "Noise, for `type = \"noise\"`."
     "*.transport.noise.pattern": Text, Word("Noise_NK_25519_ChaChaPoly_BLAKE2s");
-        "Which side knows whose key, and by which arithmetic; the same on both sides."
+        "Which side knows whose key, and by which arithmetic; the same on both sides. Unset, records may be AES-GCM's: see \
+         Noise in the README."
     "*.transport.noise.local_private_key": Secret, Means("a new one at each start");
         "This side's key, base64, for a pattern in which it has one. `pinhole --genkey` makes a pair."
     "*.transport.noise.local_private_key_file": SecretFile, Means("none");

@@ -17,6 +17,7 @@ pub(super) fn noise(section: &Section<'_>, role: Role, faults: &mut Faults<'_>) 
     let pattern = &table.pattern()?;
     Some(Noise {
         pattern: section.word("pattern").to_owned(),
+        any_cipher: !section.has("pattern"),
         local_private_key: table.secret("local_private_key"),
         remote_public_key: table.remote_public_key(pattern),
         psk: table.psk(pattern),

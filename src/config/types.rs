@@ -244,6 +244,8 @@ pub struct Tcp {
 pub struct Noise {
     /// The name of a pattern that this build has.
     pub pattern: String,
+    /// It was not set: records may have another cipher, that both ends are quicker at.
+    pub any_cipher: bool,
     /// Base64; `None` = a new one per process if the pattern wants one.
     pub local_private_key: Option<Secret>,
     /// The only key that the other end may have.

@@ -69,8 +69,12 @@ impl Transport {
         let mut text = format!("[{role}.transport]\ntype = \"{name}\"\n");
         if let Transport::Noise(handshake) = self {
             let keys = noise_keys(handshake, role);
-            text +=
-                &format!("[{role}.transport.noise]\npattern = \"Noise_{handshake}_25519_ChaChaPoly_BLAKE2s\"\n{keys}");
+            // Without a word the handshake is NK, and the cipher is the ends' to choose.
+            let pattern = match handshake {
+                "NK" => String::new(),
+                _ => format!("pattern = \"Noise_{handshake}_25519_ChaChaPoly_BLAKE2s\"\n"),
+            };
+            text += &format!("[{role}.transport.noise]\n{pattern}{keys}");
         }
         if name == "websocket" {
             text += &format!("[{role}.transport.websocket]\ntls = {}\n", self.has_tls());

@@ -41,6 +41,7 @@ fn setups(handshake: &str) -> Option<[Setup; 2]> {
     let setup = |end: End, other: End| {
         let config = config::Noise {
             pattern: format!("Noise_{handshake}_25519_ChaChaPoly_BLAKE2s"),
+            any_cipher: true,
             local_private_key: (!has(end, "N")).then(|| PRIVATE.into()),
             remote_public_key: has(other, "K").then_some(PUBLIC),
             psk: handshake.contains("psk").then(|| PRIVATE.into()),

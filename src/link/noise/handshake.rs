@@ -2,11 +2,14 @@
 
 use std::rc::Rc;
 
-use snow::{HandshakeState, TransportState};
+use snow::HandshakeState;
+use snow::params::CipherChoice;
+use zeroize::Zeroizing;
 
 use crate::limits::{NOISE_HEADER, NOISE_MESSAGE};
 use crate::proto::{End, Fault, Guess};
 
+use super::direction::Direction;
 use super::frames::Frames;
 use super::key::{Key, encode_key};
 use super::pattern::Keys;
@@ -20,6 +23,8 @@ pub struct Handshake {
     pub(super) state: Option<Box<HandshakeState>>,
     /// Messages so far, of both ends.
     pub(super) turn: usize,
+    /// What the peer's last message offered.
+    pub(super) offer: u8,
 }
 
 impl Handshake {
@@ -35,6 +40,7 @@ impl Handshake {
             end,
             state,
             turn: 0,
+            offer: 0,
         })
     }
 
@@ -49,14 +55,15 @@ impl Handshake {
 
     /// Takes the peer's next message.
     pub fn handle(&mut self, message: &[u8]) -> Result<(), Torn> {
-        let mut nothing = [0; NOISE_MESSAGE];
+        let mut payload = [0; NOISE_MESSAGE];
         let state = match &mut self.state {
             Some(state) => state,
             None => self.state.insert(begin(&self.setup, self.end)?),
         };
         state
-            .read_message(message, &mut nothing)
+            .read_message(message, &mut payload)
             .map_err(|_| Torn(WRONG_KEYS.into()))?;
+        self.offer = payload[0];
         self.turn += 1;
         match self.peer() {
             Some(key) if !self.setup.is_authorized(&key) => Err(unauthorized(self.end, &key)),
@@ -69,7 +76,9 @@ impl Handshake {
         let Some(state) = &mut self.state else { return Ok(()) };
         if state.is_my_turn() && !state.is_handshake_finished() {
             let mut message = [0; NOISE_MESSAGE];
-            let length = state.write_message(&[], &mut message).map_err(|_| broken())?;
+            let length = state
+                .write_message(&[self.setup.offer], &mut message)
+                .map_err(|_| broken())?;
             out.extend_from_slice(&u16::try_from(length).unwrap_or_default().to_be_bytes());
             out.extend_from_slice(&message[..length]);
             self.turn += 1;
@@ -95,10 +104,19 @@ impl Handshake {
         self.state.as_ref()?.get_remote_static()?.try_into().ok()
     }
 
-    /// The keys of both directions.
-    pub fn into_keys(self) -> Result<TransportState, Torn> {
-        let state = self.state.ok_or_else(broken)?;
-        state.into_transport_mode().map_err(|_| broken())
+    /// This end's direction and the peer's.
+    pub fn into_directions(self) -> Option<[Direction; 2]> {
+        let keys = Zeroizing::new(self.state?.dangerously_get_raw_split());
+        let cipher = match self.setup.offer & self.offer {
+            AES => CipherChoice::AESGCM,
+            _ => self.setup.pattern.params.cipher,
+        };
+        log::debug!("Noise records: {cipher:?}");
+        let (client, server) = (Direction::new(cipher, &keys.0)?, Direction::new(cipher, &keys.1)?);
+        Some(match self.end {
+            End::Client => [client, server],
+            End::Server => [server, client],
+        })
     }
 
     /// What can be said of one whose message has another length.
@@ -134,8 +152,11 @@ fn begin(setup: &Setup, end: End) -> Result<Box<HandshakeState>, Torn> {
     built.map(Box::new).map_err(|_| broken())
 }
 
+/// An offer: this end may seal records with AES-256-GCM and is quick at it.
+pub const AES: u8 = 1;
+
 /// What the configuration's check rules out.
-fn broken() -> Torn {
+pub(super) fn broken() -> Torn {
     Torn("a Noise handshake cannot be made: keys or random numbers are missing".into())
 }
 

@@ -10,8 +10,12 @@
 //! +--------+---------------------+
 //! ```
 //!
-//! - A handshake message has exactly the length that the pattern gives it: payloads are empty, the prologue is
+//! - A handshake message has exactly the length that the pattern gives it, with one byte of payload; the prologue is
 //!   `pinhole noise 1`. What has another length is a stranger's and costs no arithmetic.
+//! - The payload is what an end offers: 1 = AES-256-GCM for its records, because its CPU has instructions for that and
+//!   nobody has named another cipher; 0 = nothing. If both offer it, the records are AES-GCM's under the handshake's two
+//!   keys (which then seal nothing else), with the nonces and the renewal that Noise gives it (§12.4); otherwise
+//!   the pattern's own cipher's. Who changes an offer on the way changes the handshake's hash, so that there is no link.
 //! - A record is 1 to 65,519 bytes under a tag of 16. Frames of one write share records. After every 65,536 records a
 //!   direction's key is renewed (Rekey, §4.2).
 //! - The protocol's proofs are bound to the handshake's hash.
@@ -21,7 +25,8 @@
 //! mod        what a process has for all its links; one link's cover
 //! pattern    the name of a pattern: what it needs, what this build has of it
 //! handshake  from the first message to keys
-//! record     sealing and opening
+//! record     from bytes to records and back
+//! direction  sealing or opening: cipher, key, count
 //! frames     lengths and what is not whole yet
 //! crypto     the arithmetic that this build has
 //! key        keys as text, new keys
@@ -32,6 +37,7 @@ mod crypto;
 #[cfg(feature = "noise-all")]
 #[path = "crypto_all.rs"]
 mod crypto;
+mod direction;
 mod frames;
 mod handshake;
 mod key;
@@ -50,7 +56,7 @@ use crate::proto::{Channel, End};
 use super::{Peer, Torn};
 
 use frames::Frames;
-use handshake::Handshake;
+use handshake::{AES, Handshake};
 use record::{Records, Spare};
 
 pub use key::{Key, decode_key, generate};
@@ -63,6 +69,8 @@ pub struct Setup {
     remote: Option<Key>,
     psk: Option<Zeroizing<Key>>,
     authorized: Option<Vec<config::AuthorizedKey>>,
+    /// See [`AES`].
+    offer: u8,
     spare: Rc<Spare>,
 }
 
@@ -81,6 +89,11 @@ impl Setup {
             remote: config.remote_public_key,
             psk: config.psk.as_ref().map(key::secret).transpose()?,
             authorized: config.authorized_keys.clone(),
+            offer: if config.any_cipher && crypto::has_fast_aes() {
+                AES
+            } else {
+                0
+            },
             spare: Rc::default(),
         })
     }
@@ -167,7 +180,7 @@ impl Cover {
     /// Records that carry `plain`.
     pub fn seal(&mut self, plain: &[u8]) -> Result<&[u8], Torn> {
         match &mut self.records {
-            Some(records) => records.seal(plain),
+            Some(records) => Ok(records.seal(plain)),
             None => Ok(&[]),
         }
     }
@@ -211,8 +224,9 @@ impl Cover {
         if handshake.is_over() {
             self.binding = handshake.hash();
             self.peer = handshake.peer();
-            let keys = self.handshake.take().map(Handshake::into_keys).transpose()?;
-            self.records = keys.map(|keys| Records::new(keys, &self.setup.spare));
+            let directions = self.handshake.take().and_then(Handshake::into_directions);
+            let directions = directions.ok_or_else(handshake::broken)?;
+            self.records = Some(Records::new(directions, &self.setup.spare));
         }
         Ok(())
     }

@@ -113,7 +113,7 @@ impl Pattern {
         let mut lengths = Vec::new();
         while !speaker.is_handshake_finished() {
             let (mut message, mut nothing) = ([0; NOISE_MESSAGE], [0; NOISE_MESSAGE]);
-            let length = speaker.write_message(&[], &mut message)?;
+            let length = speaker.write_message(&[0], &mut message)?;
             listener.read_message(&message[..length], &mut nothing)?;
             lengths.push(length);
             core::mem::swap(&mut speaker, &mut listener);

@@ -3,11 +3,10 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use snow::TransportState;
-
-use crate::limits::{NOISE_HEADER, NOISE_RECORD, NOISE_REKEY, NOISE_SPARE, NOISE_TAG};
+use crate::limits::{NOISE_HEADER, NOISE_RECORD, NOISE_SPARE, NOISE_TAG};
 
 use super::Torn;
+use super::direction::Direction;
 use super::frames::Frames;
 
 /// Bytes that one record carries at most.
@@ -15,8 +14,8 @@ const MOST: usize = NOISE_RECORD - NOISE_TAG;
 
 /// Seals and opens one link's records.
 pub struct Records {
-    keys: TransportState,
-    received: u64,
+    outward: Direction,
+    inward: Direction,
     spare: Rc<Spare>,
     sealed: Vec<u8>,
     plain: Vec<u8>,
@@ -27,11 +26,11 @@ pub struct Records {
 pub struct Spare(RefCell<Vec<Vec<u8>>>);
 
 impl Records {
-    /// With the keys of a handshake.
-    pub fn new(keys: TransportState, spare: &Rc<Spare>) -> Records {
+    /// With both directions of a handshake: this end's, then the peer's.
+    pub fn new([outward, inward]: [Direction; 2], spare: &Rc<Spare>) -> Records {
         Records {
-            keys,
-            received: 0,
+            outward,
+            inward,
             spare: spare.clone(),
             sealed: Vec::new(),
             plain: Vec::new(),
@@ -39,7 +38,7 @@ impl Records {
     }
 
     /// `plain` in as few records as possible, of about the same size.
-    pub fn seal(&mut self, plain: &[u8]) -> Result<&[u8], Torn> {
+    pub fn seal(&mut self, plain: &[u8]) -> &[u8] {
         let count = plain.len().div_ceil(MOST).max(1);
         let size = plain.len().div_ceil(count).max(1);
         let out = self
@@ -48,14 +47,11 @@ impl Records {
         let mut at = 0;
         for part in plain.chunks(size) {
             let (header, body) = out[at..].split_at_mut(NOISE_HEADER);
-            let length = self.keys.write_message(part, body).map_err(|_| worn_out())?;
+            let length = self.outward.seal(part, body);
             header.copy_from_slice(&u16::try_from(length).unwrap_or_default().to_be_bytes());
             at += NOISE_HEADER + length;
-            if self.keys.sending_nonce().is_multiple_of(NOISE_REKEY) {
-                self.keys.rekey_outgoing();
-            }
         }
-        Ok(&out[..at])
+        &out[..at]
     }
 
     /// What the records carry that are whole with `input`.
@@ -66,14 +62,8 @@ impl Records {
             if record.len() <= NOISE_TAG {
                 return Err(Torn("a record without content: the other end is not pinhole".into()));
             }
-            at += self
-                .keys
-                .read_message(record, &mut out[at..])
-                .map_err(|_| Torn(SPOILT.into()))?;
-            self.received += 1;
-            if self.received.is_multiple_of(NOISE_REKEY) {
-                self.keys.rekey_incoming();
-            }
+            let opened = self.inward.open(record, &mut out[at..]);
+            at += opened.ok_or_else(|| Torn(SPOILT.into()))?;
         }
         Ok(&out[..at])
     }
@@ -111,10 +101,6 @@ impl Spare {
             spare.push(buffer);
         }
     }
-}
-
-fn worn_out() -> Torn {
-    Torn("no more records can be sealed on this link".into())
 }
 
 const SPOILT: &str = "a record was changed, lost or repeated on its way";

@@ -1,4 +1,4 @@
-//! Records of Noise with the pattern that is the default, and its handshake.
+//! Records of Noise with the pattern that is the default and its handshake, and with the cipher of CPUs that have AES.
 
 use std::hint::black_box;
 
@@ -8,26 +8,14 @@ use pinhole::proto::End;
 
 use super::Operation;
 
-const PATTERN: &str = "Noise_NK_25519_ChaChaPoly_BLAKE2s";
-
 pub fn operations() -> Vec<Operation> {
     // There are no keys in a build without Noise.
-    let Ok((private, public)) = generate() else {
+    let Some(ends) = ends_of("ChaChaPoly") else {
         return Vec::new();
     };
-    let server = Noise {
-        local_private_key: Some(Secret::from(private.as_str())),
-        ..noise()
-    };
-    let client = Noise {
-        remote_public_key: decode_key(&public).ok().map(|key| *key),
-        ..noise()
-    };
-    let ends = Ends {
-        client: Setup::noise(&client, End::Client).expect("a setup"),
-        server: Setup::noise(&server, End::Server).expect("a setup"),
-    };
-    vec![
+    // Nor has every build AES-GCM.
+    let aes = ends_of("AESGCM").map(|ends| seal_and_open("noise: 64 KiB sealed and opened, AES-GCM", 64 * 1024, &ends));
+    let mut all = vec![
         seal("noise: 64 KiB sealed", 64 * 1024, &ends),
         seal_and_open("noise: 64 KiB sealed and opened", 64 * 1024, &ends),
         seal("noise: 64 bytes sealed", 64, &ends),
@@ -35,12 +23,31 @@ pub fn operations() -> Vec<Operation> {
         Operation::new("noise: handshake, both ends", 0, move || {
             black_box(ends.link());
         }),
-    ]
+    ];
+    all.extend(aes);
+    all
 }
 
-fn noise() -> Noise {
+fn ends_of(cipher: &str) -> Option<Ends> {
+    let (private, public) = generate().ok()?;
+    let server = Noise {
+        local_private_key: Some(Secret::from(private.as_str())),
+        ..noise(cipher)
+    };
+    let client = Noise {
+        remote_public_key: decode_key(&public).ok().map(|key| *key),
+        ..noise(cipher)
+    };
+    Some(Ends {
+        client: Setup::noise(&client, End::Client).ok()?,
+        server: Setup::noise(&server, End::Server).ok()?,
+    })
+}
+
+fn noise(cipher: &str) -> Noise {
     Noise {
-        pattern: PATTERN.to_owned(),
+        pattern: format!("Noise_NK_25519_{cipher}_BLAKE2s"),
+        any_cipher: false,
         local_private_key: None,
         remote_public_key: None,
         psk: None,

@@ -58,6 +58,23 @@ fn records_without_content_tear_the_link() {
     }
 }
 
+/// In the first message of XX the offer is there for all to see, and to change.
+#[test]
+fn who_changes_an_offer_tears_the_handshake() {
+    for offers in [[AES, AES], [AES, 0], [0, AES], [0, 0]] {
+        let ends = [End::Client, End::Server].map(|end| offering(XX, end, offers[end as usize]));
+        let (mut client, mut server) = covers(&ends);
+        let mut wire = Vec::new();
+        client.poll_output(&mut wire);
+        assert_eq!(wire.last(), Some(&offers[0]));
+        *wire.last_mut().expect("an offer") ^= AES;
+        server.open(&wire).expect("a first message");
+        wire.clear();
+        server.poll_output(&mut wire);
+        assert!(client.open(&wire).is_err(), "{offers:?}");
+    }
+}
+
 #[test]
 fn no_bytes_make_it_panic() {
     let setups = [NK, XX, "Noise_NNpsk0_25519_ChaChaPoly_BLAKE2s"].map(setups);
