@@ -194,7 +194,7 @@ pub const NOISE_TAG: usize = 16;
 /// Bytes of a Noise record at most, its tag included: what the length in front of it holds.
 pub const NOISE_RECORD: usize = u16::MAX as usize;
 
-/// Bytes that hold any handshake message of Noise: two keys and two tags are the longest.
+/// Bytes that hold any handshake message of Noise: two keys, two tags and an offer are the longest.
 pub const NOISE_MESSAGE: usize = 128;
 
 /// Records in one direction under one key: of the longest ones 4 GiB, a hundredth of what AES-GCM stands.

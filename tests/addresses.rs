@@ -151,7 +151,7 @@ fn echo(stream: UnixStream) {
 fn service_at_a_unix_socket() {
     let local = UnixLocal::new();
     let tunnel = Tunnel::builder().with(local.service()).start();
-    assert_eq!(visitor::end(&tunnel.visit("unix")), End::Reset, "nobody is there");
+    assert_eq!(visitor::fate(tunnel.public("unix")), End::Reset, "nobody is there");
     tunnel.client().wait_for("cannot connect to unix:/");
 
     local.serve(echo);

@@ -266,7 +266,8 @@ fn strangers_who_ask_for_arithmetic_delay_nobody_for_long() {
     let strangers: Vec<_> = (0..200)
         .map(|seed| {
             let stranger = visitor::connect(tunnel.control());
-            let message = [&[0, 48][..], &Payload::bytes(seed, 48)].concat();
+            // As long as the first message of NK.
+            let message = [&[0, 49][..], &Payload::bytes(seed, 49)].concat();
             let _ = (&stranger).write_all(&message);
             stranger
         })

@@ -765,7 +765,9 @@ fn changed_keys_are_for_new_links() {
     visitor::echo(&visitor, b"over the old link");
     drop(visitor);
     tunnel.server().wait_for("INFO  server: client has left peer=");
-    assert_eq!(inspect::connections(tunnel.client(), tunnel.control()), 1);
+    eventually("the old link is closed", PATIENCE, || {
+        inspect::connections(tunnel.client(), tunnel.control()) == 1
+    });
 }
 
 #[test]

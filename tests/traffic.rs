@@ -135,13 +135,14 @@ fn reset_follows_a_half_close() {
 fn visitor_of_a_service_that_is_down_is_reset_until_it_is_up() {
     let address = address::free_port(address::own());
     let tunnel = Tunnel::with_echo(address);
+    let public = tunnel.public("echo");
     for _ in 0..3 {
-        assert_eq!(visitor::end(&tunnel.visit("echo")), End::Reset);
+        assert_eq!(visitor::fate(public), End::Reset);
     }
     let local = Local::serve_at(address, local::echo);
     visitor::echo(&tunnel.visit("echo"), b"up");
     drop(local);
-    assert_eq!(visitor::end(&tunnel.visit("echo")), End::Reset);
+    assert_eq!(visitor::fate(public), End::Reset);
 }
 
 #[test]

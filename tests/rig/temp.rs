@@ -11,10 +11,12 @@ impl TempDir {
     /// Makes an empty directory under the system's temporary one.
     pub fn new() -> TempDir {
         static MADE: AtomicU32 = AtomicU32::new(0);
-        let number = MADE.fetch_add(1, Ordering::Relaxed);
-        let path = env::temp_dir().join(format!("pinhole-test-{}-{number}", process::id()));
-        fs::create_dir(&path).expect("a new temporary directory");
-        TempDir(path)
+        // One of a process that had the same id may still be there.
+        let path = std::iter::repeat_with(|| MADE.fetch_add(1, Ordering::Relaxed))
+            .map(|number| env::temp_dir().join(format!("pinhole-test-{}-{number}", process::id())))
+            .take(1000)
+            .find(|path| fs::create_dir(path).is_ok());
+        TempDir(path.expect("a new temporary directory"))
     }
 
     /// Where it is.

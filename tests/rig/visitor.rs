@@ -68,6 +68,16 @@ pub fn reset(stream: TcpStream) {
     SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("linger");
 }
 
+/// How the visit of a service ends that says nothing. A reset may come while it still connects.
+#[track_caller]
+pub fn fate(address: SocketAddr) -> End {
+    match TcpStream::connect(address) {
+        Ok(stream) => end(&patient(stream)),
+        Err(error) if error.kind() == ErrorKind::ConnectionReset => End::Reset,
+        Err(error) => panic!("no connection to {address}: {error}"),
+    }
+}
+
 /// Reads, and drops, what is left to find out how it ends.
 #[track_caller]
 pub fn end(mut stream: &TcpStream) -> End {

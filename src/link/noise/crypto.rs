@@ -3,19 +3,13 @@
 //! snow's own BLAKE2 comes with BLAKE2b, which is 30 KiB on a MIPS router and of use to nobody there.
 
 use blake2::{Blake2s256, Digest};
-use snow::Builder;
-use snow::params::{CipherChoice, DHChoice, HashChoice, NoiseParams};
+use snow::params::{CipherChoice, DHChoice, HashChoice};
 use snow::resolvers::{CryptoResolver, DefaultResolver};
 use snow::types::{Cipher, Dh, Hash, Random};
 
 /// What this build has.
 pub fn resolver() -> Box<dyn CryptoResolver + Send> {
     Box::new(Small)
-}
-
-/// A handshake to be.
-pub fn builder<'a>(params: NoiseParams) -> Builder<'a> {
-    Builder::with_resolver(params, resolver())
 }
 
 /// Whether AES-GCM is quicker than ChaChaPoly here.

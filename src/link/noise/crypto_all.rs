@@ -1,7 +1,5 @@
 //! The arithmetic of Noise in a build with `noise-all`: everything that snow has, ring's ciphers first if they are there.
 
-use snow::Builder;
-use snow::params::NoiseParams;
 use snow::resolvers::{BoxedCryptoResolver, DefaultResolver};
 
 /// What this build has.
@@ -15,11 +13,6 @@ pub fn resolver() -> BoxedCryptoResolver {
 #[cfg(not(feature = "noise-ring"))]
 pub fn resolver() -> BoxedCryptoResolver {
     Box::new(DefaultResolver)
-}
-
-/// A handshake to be.
-pub fn builder<'a>(params: NoiseParams) -> Builder<'a> {
-    Builder::with_resolver(params, resolver())
 }
 
 /// Whether AES-GCM is quicker than ChaChaPoly here: it is ring's, on a CPU with instructions for it.

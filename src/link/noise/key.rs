@@ -6,8 +6,8 @@ use zeroize::Zeroizing;
 use crate::config::Secret;
 use crate::proto::End;
 
+use super::Torn;
 use super::pattern::{Pattern, USUAL};
-use super::{Torn, crypto};
 
 /// A static key of either kind, or one shared in advance.
 pub type Key = [u8; 32];
@@ -65,7 +65,7 @@ pub fn fresh(pattern: &Pattern, end: End) -> Result<Zeroizing<Key>, Torn> {
 }
 
 fn pair(pattern: &Pattern) -> Result<Pair, String> {
-    let keys = crypto::builder(pattern.params.clone()).generate_keypair();
+    let keys = pattern.bare_builder().generate_keypair();
     let keys = keys.map_err(|_| "no random numbers for a key".to_owned())?;
     Ok(Pair {
         private: Zeroizing::new(keys.private),

@@ -83,9 +83,14 @@ impl Pattern {
             })
     }
 
+    /// A builder that knows of no key.
+    pub(super) fn bare_builder<'a>(&self) -> Builder<'a> {
+        Builder::with_resolver(self.params.clone(), crypto::resolver())
+    }
+
     /// A builder for either end. What the pattern does not want is left out.
     pub(super) fn builder<'a>(&self, end: End, keys: &Keys<'a>) -> Result<Builder<'a>, Error> {
-        let mut builder = crypto::builder(self.params.clone()).prologue(PROLOGUE)?;
+        let mut builder = self.bare_builder().prologue(PROLOGUE)?;
         if let Some(local) = keys.local.filter(|_| self.has_static(end)) {
             builder = builder.local_private_key(local)?;
         }
@@ -102,7 +107,7 @@ impl Pattern {
 
     /// Goes through a handshake of both ends with keys of no worth; gives the lengths of its messages.
     pub fn rehearse(&self) -> Result<Vec<usize>, Error> {
-        let pair = crypto::builder(self.params.clone()).generate_keypair()?;
+        let pair = self.bare_builder().generate_keypair()?;
         let keys = Keys {
             local: pair.private.first_chunk(),
             remote: pair.public.first_chunk(),
