@@ -420,10 +420,13 @@ mod tests {
     #[test]
     fn what_a_client_calls_its_service_is_one_line() {
         let mut snapshot = snapshot();
-        snapshot.services[0].name = "x\n\u{1b}[2Jservice y".into();
+        snapshot.services[0].name = "x\n\u{1b}[2Jser\u{202e}vice y".into();
         snapshot.services[0].public = "\r0.0.0.0:80".into();
         let text = snapshot.text();
-        assert!(text.contains("service x??[2Jservice y (tcp) up, ?0.0.0.0:80"), "{text}");
+        assert!(
+            text.contains("service x??[2Jser?vice y (tcp) up, ?0.0.0.0:80"),
+            "{text}"
+        );
     }
 
     #[test]
